@@ -1,0 +1,70 @@
+#pragma once
+#include <cstdio>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <type_traits>
+
+#include "ventral/version.hpp"
+
+namespace ventral::inline v0 {
+
+/// Base of everything ventral throws. The message says what was found, what was expected and, for names, what exists.
+struct Error : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+/// Shapes that do not fit together, or options that give no valid shape.
+struct ShapeError : Error {
+  using Error::Error;
+};
+
+/// A file that is missing, truncated, corrupt or cannot be written; names the path and, where known, the offset.
+struct FileError : Error {
+  using Error::Error;
+};
+
+/// A failed CUDA call or kernel.
+struct CudaError : Error {
+  using Error::Error;
+};
+
+namespace detail {
+
+/// Appends one part of a message: text, a number, or anything with a `to_string()` found by argument-dependent lookup.
+template <class Part>
+void append_part(std::string& out, const Part& part) {
+  if constexpr (std::is_convertible_v<const Part&, std::string_view>) {
+    out += std::string_view(part);
+  } else if constexpr (std::is_same_v<Part, char>) {
+    out += part;
+  } else if constexpr (std::is_same_v<Part, bool>) {
+    out += part ? "true" : "false";
+  } else if constexpr (std::is_floating_point_v<Part>) {
+    char text[32];
+    std::snprintf(text, sizeof text, "%g", static_cast<double>(part));
+    out += text;
+  } else if constexpr (std::is_integral_v<Part>) {
+    out += std::to_string(part);
+  } else {
+    out += to_string(part);
+  }
+}
+
+}  // namespace detail
+
+/// Concatenates text, numbers and shapes into one string: `concat("input ", shape, " has ", 3, " channels")`.
+template <class... Parts>
+[[nodiscard]] std::string concat(const Parts&... parts) {
+  std::string out;
+  (detail::append_part(out, parts), ...);
+  return out;
+}
+
+/// Throws `Exception(concat(parts...))` unless `ok`. The message is built only on failure.
+template <class Exception = Error, class... Parts>
+constexpr void require(bool ok, const Parts&... parts) {
+  if (!ok) [[unlikely]] throw Exception(concat(parts...));
+}
+
+}  // namespace ventral::inline v0

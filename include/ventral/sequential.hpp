@@ -1,0 +1,423 @@
+#pragma once
+#include <cstdio>
+#include <string_view>
+
+#include "ventral/layer.hpp"
+
+namespace ventral::inline v0 {
+
+namespace detail {
+
+/// A layer of any type behind one interface. Errors about shapes get the layer's name: `Conv2d 'conv1': ...`.
+template <class T, class Space>
+class AnyLayer {
+ public:
+  template <class L>
+  AnyLayer(std::string name, L layer)
+      : name_(std::move(name)), model_(std::make_unique<Model<L>>(std::move(layer))), has_parameters_(!model_->parameters().empty()) {}
+  AnyLayer(const AnyLayer& o) : frozen(o.frozen), name_(o.name_), model_(o.model_->clone()), has_parameters_(o.has_parameters_) {}
+  AnyLayer(AnyLayer&&) noexcept = default;
+  AnyLayer& operator=(AnyLayer&&) noexcept = default;
+
+  const std::string& name() const { return name_; }
+  std::string_view kind() const { return model_->kind(); }
+  bool is_view() const { return model_->is_view(); }
+  bool has_parameters() const { return has_parameters_; }
+  Shape output_shape(const Shape& x) const {
+    try {
+      return model_->output_shape(x);
+    } catch (const ShapeError& e) {
+      throw ShapeError(renamed(e.what()));
+    }
+  }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) { model_->forward(x, y, pass); }
+  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) { model_->backward(x, y, dy, dx, pass); }
+  std::vector<NamedParameter<T, Space>> parameters() { return model_->parameters(); }
+  std::vector<NamedBuffer<T, Space>> buffers() { return model_->buffers(); }
+  void initialize(Random random) { model_->initialize(random); }
+  Index flops(const Shape& x) const { return model_->flops(x); }
+  const Window* window() const { return model_->window(); }
+  template <class L>
+  L* get_if() {
+    auto* model = dynamic_cast<Model<L>*>(model_.get());
+    return model ? &model->layer : nullptr;
+  }
+
+  bool frozen = false;
+
+ private:
+  struct Concept {
+    virtual ~Concept() = default;
+    virtual std::unique_ptr<Concept> clone() const = 0;
+    virtual std::string_view kind() const = 0;
+    virtual bool is_view() const = 0;
+    virtual Shape output_shape(const Shape&) const = 0;
+    virtual void forward(In<T, Space>, Out<T, Space>, Pass<Space>&) = 0;
+    virtual void backward(In<T, Space>, In<T, Space>, In<T, Space>, Out<T, Space>*, Pass<Space>&) = 0;
+    virtual std::vector<NamedParameter<T, Space>> parameters() = 0;
+    virtual std::vector<NamedBuffer<T, Space>> buffers() = 0;
+    virtual void initialize(Random) = 0;
+    virtual Index flops(const Shape&) const = 0;
+    virtual const Window* window() const = 0;
+  };
+
+  template <class L>
+  struct Model final : Concept {
+    explicit Model(L l) : layer(std::move(l)) {}
+    std::unique_ptr<Concept> clone() const override { return std::make_unique<Model>(layer); }
+    std::string_view kind() const override { return L::kind; }
+    bool is_view() const override {
+      if constexpr (requires { L::is_view; }) return L::is_view;
+      return false;
+    }
+    Shape output_shape(const Shape& x) const override { return layer.output_shape(x); }
+    void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) override { layer.forward(x, y, pass); }
+    void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) override { layer.backward(x, y, dy, dx, pass); }
+    std::vector<NamedParameter<T, Space>> parameters() override { return parameters_of(layer); }
+    std::vector<NamedBuffer<T, Space>> buffers() override { return buffers_of(layer); }
+    void initialize([[maybe_unused]] Random random) override {
+      if constexpr (requires { layer.initialize(random); }) layer.initialize(random);
+    }
+    Index flops([[maybe_unused]] const Shape& x) const override {
+      if constexpr (requires { layer.flops(x); }) return layer.flops(x);
+      return 0;
+    }
+    const Window* window() const override {
+      if constexpr (requires { layer.window(); }) return &layer.window();
+      return nullptr;
+    }
+    L layer;
+  };
+
+  std::string renamed(std::string_view what) const {
+    const std::string_view k = kind();
+    if (what.substr(0, k.size()) == k && what.substr(k.size(), 1) == ":") what.remove_prefix(k.size() + 1);
+    else return concat(k, " '", name_, "': ", what);
+    return concat(k, " '", name_, "':", what);
+  }
+
+  std::string name_;
+  std::unique_ptr<Concept> model_;
+  bool has_parameters_;
+};
+
+}  // namespace detail
+
+/// A chain of named layers that owns every activation: y = f_n(... f_2(f_1(x))). Itself a layer, so chains nest.
+/// Not for use by several threads at once, except `forward(x, y, pass)` with one Pass per thread.
+template <class T, class SpaceType = Cpu>
+class Sequential {
+ public:
+  using Scalar = T;
+  using Space = SpaceType;
+  static constexpr const char* kind = "Sequential";
+
+  Sequential() = default;
+  /// A deep copy: layers and weights, not activations or gradients.
+  Sequential(const Sequential& o) : layers_(o.layers_), seed_(o.seed_), step_(o.step_) {}
+  Sequential(Sequential&& o) noexcept : layers_(std::move(o.layers_)), seed_(o.seed_), step_(o.step_) {}
+  Sequential& operator=(Sequential o) noexcept {
+    layers_ = std::move(o.layers_);
+    seed_ = o.seed_;
+    step_ = o.step_;
+    run_ = std::make_unique<Run>();
+    return *this;
+  }
+  [[nodiscard]] Sequential clone() const { return *this; }
+
+  // ---- building
+
+  /// Appends a layer. Throws Error when the name is empty, taken, or contains a '.', which separates names in `block.conv.weight`.
+  template <Layer L>
+  Sequential& add(std::string name, L layer) {
+    static_assert(std::is_same_v<typename L::Scalar, T> && std::is_same_v<typename L::Space, Space>, "layer and network differ in scalar type or space");
+    check_new_name(name);
+    layers_.emplace_back(std::move(name), std::move(layer));
+    forget_run();
+    return *this;
+  }
+  /// Puts another layer in the place, and under the name, of an existing one.
+  template <Layer L>
+  Sequential& replace(std::string_view name, L layer) {
+    static_assert(std::is_same_v<typename L::Scalar, T> && std::is_same_v<typename L::Space, Space>, "layer and network differ in scalar type or space");
+    layers_[position(name)] = detail::AnyLayer<T, Space>(std::string(name), std::move(layer));
+    forget_run();
+    return *this;
+  }
+  /// Removes every layer after this one, so that the network's output is its activation.
+  Sequential& truncate(std::string_view last) {
+    layers_.erase(layers_.begin() + static_cast<std::ptrdiff_t>(position(last)) + 1, layers_.end());
+    forget_run();
+    return *this;
+  }
+  /// Freezes the parameters of this layer and of all before it; backward stops early. `unfreeze()` undoes it for all layers.
+  Sequential& freeze(std::string_view last) {
+    const std::size_t n = position(last);
+    for (std::size_t i = 0; i <= n; ++i) set_frozen(i, true);
+    return *this;
+  }
+  Sequential& unfreeze() {
+    for (std::size_t i = 0; i < layers_.size(); ++i) set_frozen(i, false);
+    return *this;
+  }
+  /// Draws fresh weights for every layer, an independent stream each, and restarts the random numbers of dropout.
+  Sequential& initialize(std::uint64_t seed) {
+    initialize(Random(seed));
+    seed_ = seed;
+    step_ = 0;
+    return *this;
+  }
+  void initialize(Random random) {
+    for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].initialize(random.fork(i));
+  }
+
+  std::size_t size() const { return layers_.size(); }
+  std::vector<std::string> names() const {
+    std::vector<std::string> out;
+    for (const auto& l : layers_) out.push_back(l.name());
+    return out;
+  }
+  /// The layer of this name, as its type: `net.layer<Conv2d<float>>("conv1")`. Throws Error when name or type differ.
+  template <class L>
+  L& layer(std::string_view name) {
+    auto& any = layers_[position(name)];
+    L* found = any.template get_if<L>();
+    require(found != nullptr, "layer '", name, "' is a ", any.kind(), ", not a ", L::kind);
+    return *found;
+  }
+
+  // ---- running
+
+  /// Runs the network on x [N,...] and returns the last activation, which lives until the next forward. In training, x must live until backward.
+  In<T, Space> forward(In<T, Space> x, Mode mode = Mode::inference, Keep keep = Keep::output) {
+    Run& run = this->run();
+    run.pass.start(mode, seed_, step_);
+    run.kept_all = mode == Mode::training || keep == Keep::activations;
+    run.input = x;
+    run.done = false;
+    if (mode == Mode::training) ++step_;
+    const In<T, Space> y = chain(x, nullptr, run.pass, run.kept_all);
+    run.done = true;
+    return y;
+  }
+  In<T, Space> forward(In<T, Space> x, Keep keep) { return forward(x, Mode::inference, keep); }
+
+  /// Back-propagates dy, the gradient of the loss by the last output: adds to the gradient of every parameter that is not frozen.
+  void backward(In<T, Space> dy) { backward_top(dy, nullptr); }
+  /// The same, and overwrites dx with the gradient by the input.
+  void backward(In<T, Space> dy, Out<T, Space> dx) {
+    require<ShapeError>(dx.shape == run().input.shape, "Sequential: dx has shape ", dx.shape, "; the input has ", run().input.shape);
+    backward_top(dy, &dx);
+  }
+
+  /// The activation of a layer in the last forward pass, which must have kept it (training, or Keep::activations).
+  In<T, Space> activation(std::string_view name) {
+    const std::size_t i = position(name);
+    Run& run = this->run();
+    require(run.done && run.kept_all, "activation '", name, "': run forward with Keep::activations or Mode::training first");
+    return output_of(i, run.input, run.pass);
+  }
+  /// Runs the network on x in inference and returns copies of the named activations, in the order given.
+  std::vector<Tensor<T, Space>> capture(In<T, Space> x, const std::vector<std::string>& wanted) {
+    for (const auto& name : wanted) static_cast<void>(position(name));
+    forward(x, Keep::activations);
+    std::vector<Tensor<T, Space>> out;
+    for (const auto& name : wanted) {
+      const In<T, Space> a = activation(name);
+      out.push_back(Tensor<T, Space>::uninitialized(a.shape));
+      out.back().copy_from(a);
+    }
+    return out;
+  }
+
+  // ---- as a layer
+
+  Shape output_shape(const Shape& x) const {
+    Shape s = x;
+    for (const auto& l : layers_) s = l.output_shape(s);
+    return s;
+  }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
+    const Shape shape = output_shape(x.shape);
+    require<ShapeError>(y.shape == shape, "Sequential: y has shape ", y.shape, "; expected ", shape);
+    if (const In<T, Space> last = chain(x, &y, pass, pass.training()); last.data != y.data) Space::copy(y.data, last.data, bytes(y));
+  }
+  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) { back_chain(x, &y, dy, dx, pass); }
+
+  /// Every parameter with its full name, `conv1.weight`. Pointers stay valid until layers are replaced or removed.
+  std::vector<NamedParameter<T, Space>> parameters() {
+    std::vector<NamedParameter<T, Space>> out;
+    for (auto& l : layers_)
+      for (auto& p : l.parameters()) out.push_back({l.name() + "." + p.name, p.parameter});
+    return out;
+  }
+  std::vector<NamedBuffer<T, Space>> buffers() {
+    std::vector<NamedBuffer<T, Space>> out;
+    for (auto& l : layers_)
+      for (auto& b : l.buffers()) out.push_back({l.name() + "." + b.name, b.buffer});
+    return out;
+  }
+  /// Number of trained values.
+  Index parameter_count() {
+    Index n = 0;
+    for (const auto& p : parameters()) n += p.parameter->value.size();
+    return n;
+  }
+  /// Clears every gradient. A training loop calls the optimizer's instead, which has the list of parameters at hand.
+  void zero_gradients() {
+    for (auto& l : layers_)
+      for (auto& p : l.parameters()) p.parameter->gradient.zero();
+  }
+  Index flops(const Shape& x) const {
+    Index n = 0;
+    Shape s = x;
+    for (const auto& l : layers_) n += l.flops(s), s = l.output_shape(s);
+    return n;
+  }
+
+  /// Seed and step of the random numbers that training forward passes draw; set when training resumes from a checkpoint.
+  std::uint64_t seed() const { return seed_; }
+  std::uint64_t step() const { return step_; }
+  void set_random_state(std::uint64_t seed, std::uint64_t step) {
+    seed_ = seed;
+    step_ = step;
+  }
+
+  /// A table of the layers for an input of this shape: output shape, parameters, FLOPs of a forward pass (a multiply-add counts 2),
+  /// and the receptive field of one unit with the distance between neighbours' fields.
+  std::string summary(const Shape& x) {
+    std::string out = row("layer", "kind", "output", "parameters", "FLOP", "field", "step");
+    Shape s = x;
+    ReceptiveField field;
+    Index total_flops = 0;
+    for (auto& l : layers_) {
+      Index count = 0;
+      for (const auto& p : l.parameters()) count += p.parameter->value.size();
+      const Index flops = l.flops(s);
+      total_flops += flops;
+      s = l.output_shape(s);
+      if (const Window* w = l.window()) field = field.after(*w);
+      const bool image = s.rank() == 4;
+      out += row(l.name(), l.kind(), to_string(s), std::to_string(count), std::to_string(flops), image ? pair_text(field.size) : "", image ? pair_text(field.jump) : "");
+    }
+    return out + concat(parameter_count(), " parameters, ", total_flops, " FLOP for an input of ", x, "\n");
+  }
+
+ private:
+  /// A run of the network: its memory and what the last forward was.
+  struct Run {
+    Pass<Space> pass;
+    In<T, Space> input;
+    bool kept_all = false, done = false;
+  };
+
+  static std::size_t bytes(In<T, Space> x) { return static_cast<std::size_t>(x.size()) * sizeof(T); }
+  static std::string pair_text(Pair p) { return p.h == p.w ? std::to_string(p.h) : concat(p.h, "x", p.w); }
+  static std::string row(std::string_view name, std::string_view layer_kind, std::string_view output, std::string_view parameters, std::string_view flops,
+                         std::string_view field, std::string_view step) {
+    std::string out;
+    const auto left = [&](std::string_view text, std::size_t width) { out.append(text).append(text.size() < width ? width - text.size() : 1, ' '); };
+    const auto right = [&](std::string_view text, std::size_t width) { out.append(text.size() < width ? width - text.size() : 1, ' ').append(text); };
+    left(name, 14), left(layer_kind, 18), left(output, 20), right(parameters, 11), right(flops, 14), right(field, 8), right(step, 6);
+    return out + "\n";
+  }
+
+  Run& run() {
+    if (!run_) run_ = std::make_unique<Run>();
+    return *run_;
+  }
+  void forget_run() { run_.reset(); }
+
+  std::size_t position(std::string_view name) const {
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      if (layers_[i].name() == name) return i;
+    std::string known;
+    for (const auto& l : layers_) known += (known.empty() ? "" : ", ") + l.name();
+    throw Error(concat("no layer '", name, "'; the network has: ", known.empty() ? "no layers" : known));
+  }
+  void check_new_name(const std::string& name) const {
+    require(!name.empty() && name.find('.') == std::string::npos, "layer name '", name, "' must not be empty or contain a '.'");
+    for (const auto& l : layers_) require(l.name() != name, "layer name '", name, "' is taken by a ", l.kind());
+  }
+  void set_frozen(std::size_t i, bool frozen) {
+    layers_[i].frozen = frozen;
+    for (auto& p : layers_[i].parameters()) p.parameter->frozen = frozen;
+  }
+
+  /// Runs all layers. Activations go to slot i of the pass when all are kept, else alternate between two slots; the last to *y if given.
+  In<T, Space> chain(In<T, Space> x, Out<T, Space>* y, Pass<Space>& pass, bool keep_all) {
+    static_cast<void>(output_shape(x.shape));  // every shape is checked before any work
+    int held = -1;                             // the slot that x lives in
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const Shape shape = layers_[i].output_shape(x.shape);
+      if (layers_[i].is_view()) {
+        x = x.reshaped(shape);
+        continue;
+      }
+      const int slot = keep_all ? static_cast<int>(i) : (held == 0 ? 1 : 0);
+      const Out<T, Space> out = y && i + 1 == layers_.size() ? *y : pass.template keep<T>(slot, shape);
+      layers_[i].forward(x, out, pass.child(static_cast<int>(i)));
+      x = out;
+      held = slot;
+    }
+    return x;
+  }
+
+  /// The kept output of layer i; i == -1 is the input.
+  In<T, Space> output_of(std::size_t i, In<T, Space> x, Pass<Space>& pass) const {
+    for (std::size_t j = 0; j <= i; ++j) {
+      const Shape shape = layers_[j].output_shape(x.shape);
+      x = layers_[j].is_view() ? x.reshaped(shape) : In<T, Space>(pass.template kept<T>(static_cast<int>(j), shape));
+    }
+    return x;
+  }
+
+  void backward_top(In<T, Space> dy, Out<T, Space>* dx) {
+    Run& run = this->run();
+    require(run.done && run.pass.training(), "Sequential: backward needs a forward pass with Mode::training before it");
+    back_chain(run.input, nullptr, dy, dx, run.pass);
+  }
+
+  void back_chain(In<T, Space> x, const In<T, Space>* y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
+    const int n = static_cast<int>(layers_.size());
+    std::vector<In<T, Space>>& a = activations(x, y, pass);  // a[i] goes into layer i, a[n] comes out
+    require<ShapeError>(dy.shape == a[static_cast<std::size_t>(n)].shape, "Sequential: dy has shape ", dy.shape, "; the output has ", a[static_cast<std::size_t>(n)].shape);
+    int stop = 0;  // the first layer whose backward is needed
+    while (!dx && stop < n && (layers_[static_cast<std::size_t>(stop)].frozen || !layers_[static_cast<std::size_t>(stop)].has_parameters())) ++stop;
+    int held = n + 1;
+    for (int i = n - 1; i >= stop; --i) {
+      auto& l = layers_[static_cast<std::size_t>(i)];
+      const In<T, Space> in = a[static_cast<std::size_t>(i)];
+      const bool last = i == stop;
+      if (l.is_view() && !(last && dx)) {
+        dy = dy.reshaped(in.shape);
+        continue;
+      }
+      Out<T, Space> d;
+      if (!last) d = pass.template keep<T>(held = (held == n ? n + 1 : n), in.shape);
+      else if (dx) d = *dx;
+      l.backward(in, a[static_cast<std::size_t>(i) + 1], dy, last && !dx ? nullptr : &d, pass.child(i));
+      dy = d;
+    }
+    if (n == 0 && dx) Space::copy(dx->data, dy.data, bytes(dy));
+  }
+
+  std::vector<In<T, Space>>& activations(In<T, Space> x, const In<T, Space>* y, Pass<Space>& pass) {
+    std::vector<In<T, Space>>& a = scratch_;
+    a.assign(1, x);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const Shape shape = layers_[i].output_shape(x.shape);
+      if (layers_[i].is_view()) x = x.reshaped(shape);
+      else x = y && i + 1 == layers_.size() ? *y : In<T, Space>(pass.template kept<T>(static_cast<int>(i), shape));
+      a.push_back(x);
+    }
+    return a;
+  }
+
+  std::vector<detail::AnyLayer<T, Space>> layers_;
+  std::vector<In<T, Space>> scratch_;
+  std::uint64_t seed_ = 0, step_ = 0;
+  std::unique_ptr<Run> run_;
+};
+
+}  // namespace ventral::inline v0
