@@ -51,20 +51,47 @@ void append_part(std::string& out, const Part& part) {
   }
 }
 
+/// A part of a message and how to append it. Call sites only list their parts; text is made in one place, so that checks cost little code.
+struct MessagePart {
+  const void* value;
+  void (*append)(std::string&, const void*);
+
+  template <class Part>
+  static MessagePart of(const Part& part) {
+    if constexpr (std::is_convertible_v<const Part&, const char*>) {
+      return {static_cast<const char*>(part), [](std::string& out, const void* p) { out += static_cast<const char*>(p); }};
+    } else {
+      return {&part, [](std::string& out, const void* p) { append_part(out, *static_cast<const Part*>(p)); }};
+    }
+  }
+};
+
+[[gnu::noinline]] inline std::string join(const MessagePart* parts, int count) {
+  std::string out;
+  for (int i = 0; i < count; ++i) parts[i].append(out, parts[i].value);
+  return out;
+}
+
+template <class Exception>
+[[noreturn, gnu::noinline, gnu::cold]] void fail(const MessagePart* parts, int count) {
+  throw Exception(join(parts, count));
+}
+
 }  // namespace detail
 
 /// Concatenates text, numbers and shapes into one string: `concat("input ", shape, " has ", 3, " channels")`.
 template <class... Parts>
 [[nodiscard]] std::string concat(const Parts&... parts) {
-  std::string out;
-  (detail::append_part(out, parts), ...);
-  return out;
+  const detail::MessagePart list[] = {detail::MessagePart::of(parts)...};
+  return detail::join(list, sizeof...(Parts));
 }
 
 /// Throws `Exception(concat(parts...))` unless `ok`. The message is built only on failure.
 template <class Exception = Error, class... Parts>
 constexpr void require(bool ok, const Parts&... parts) {
-  if (!ok) [[unlikely]] throw Exception(concat(parts...));
+  if (ok) [[likely]] return;
+  const detail::MessagePart list[] = {detail::MessagePart::of(parts)...};
+  detail::fail<Exception>(list, sizeof...(Parts));
 }
 
 }  // namespace ventral::inline v0

@@ -156,7 +156,8 @@ class Pass {
 /// - backward(x, y, dy, dx, pass) follows a forward in training mode with the same x, y and pass: overwrites *dx unless dx is null,
 ///   adds to the gradients of parameters that are not frozen.
 /// Optional members, found when present: parameters() and buffers() (names without the layer's own), initialize(Random) (fresh weights),
-/// flops(x shape) of a forward pass, window() (for receptive fields), is_view (y is x under another shape).
+/// flops(x shape) of a forward pass, window() (for receptive fields), is_view (y is x under another shape). Containers add
+/// trains() (any parameter inside is not frozen) and field_after(ReceptiveField).
 template <class L>
 concept Layer = std::copy_constructible<L> && requires(L& layer, const L& fixed, Shape shape, In<typename L::Scalar, typename L::Space> x,
                                                        Out<typename L::Scalar, typename L::Space> y, Out<typename L::Scalar, typename L::Space>* dx,

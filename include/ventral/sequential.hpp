@@ -14,15 +14,25 @@ class AnyLayer {
  public:
   template <class L>
   AnyLayer(std::string name, L layer)
-      : name_(std::move(name)), model_(std::make_unique<Model<L>>(std::move(layer))), has_parameters_(!model_->parameters().empty()) {}
-  AnyLayer(const AnyLayer& o) : frozen(o.frozen), name_(o.name_), model_(o.model_->clone()), has_parameters_(o.has_parameters_) {}
+      : name_(std::move(name)), model_(std::make_unique<Model<L>>(std::move(layer))) {
+    list_parameters();
+  }
+  AnyLayer(const AnyLayer& o) : name_(o.name_), model_(o.model_->clone()) { list_parameters(); }
   AnyLayer(AnyLayer&&) noexcept = default;
   AnyLayer& operator=(AnyLayer&&) noexcept = default;
 
   const std::string& name() const { return name_; }
   std::string_view kind() const { return model_->kind(); }
   bool is_view() const { return model_->is_view(); }
-  bool has_parameters() const { return has_parameters_; }
+  /// Whether backward has gradients of parameters to add: any that is not frozen. Asked at every step, so it allocates nothing.
+  bool trains() const {
+    for (const auto* p : listed_)
+      if (!p->frozen) return true;
+    return model_->contents_train();
+  }
+  void set_frozen(bool frozen) {
+    for (auto& p : parameters()) p.parameter->frozen = frozen;
+  }
   Shape output_shape(const Shape& x) const {
     try {
       return model_->output_shape(x);
@@ -36,14 +46,12 @@ class AnyLayer {
   std::vector<NamedBuffer<T, Space>> buffers() { return model_->buffers(); }
   void initialize(Random random) { model_->initialize(random); }
   Index flops(const Shape& x) const { return model_->flops(x); }
-  const Window* window() const { return model_->window(); }
+  ReceptiveField field_after(const ReceptiveField& field) const { return model_->field_after(field); }
   template <class L>
   L* get_if() {
     auto* model = dynamic_cast<Model<L>*>(model_.get());
     return model ? &model->layer : nullptr;
   }
-
-  bool frozen = false;
 
  private:
   struct Concept {
@@ -58,7 +66,9 @@ class AnyLayer {
     virtual std::vector<NamedBuffer<T, Space>> buffers() = 0;
     virtual void initialize(Random) = 0;
     virtual Index flops(const Shape&) const = 0;
-    virtual const Window* window() const = 0;
+    virtual ReceptiveField field_after(const ReceptiveField&) const = 0;
+    virtual bool is_container() const = 0;
+    virtual bool contents_train() const = 0;
   };
 
   template <class L>
@@ -82,13 +92,26 @@ class AnyLayer {
       if constexpr (requires { layer.flops(x); }) return layer.flops(x);
       return 0;
     }
-    const Window* window() const override {
-      if constexpr (requires { layer.window(); }) return &layer.window();
-      return nullptr;
+    ReceptiveField field_after(const ReceptiveField& field) const override {
+      if constexpr (requires { layer.field_after(field); }) return layer.field_after(field);
+      else if constexpr (requires { layer.window(); }) return field.after(layer.window());
+      else return field;
+    }
+    bool is_container() const override {
+      return requires { layer.trains(); };
+    }
+    bool contents_train() const override {
+      if constexpr (requires { layer.trains(); }) return layer.trains();
+      else return false;
     }
     L layer;
   };
 
+  /// Notes where a layer's own parameters are. Those inside a container may come and go, so it is asked.
+  void list_parameters() {
+    if (model_->is_container()) return;
+    for (auto& p : model_->parameters()) listed_.push_back(p.parameter);
+  }
   std::string renamed(std::string_view what) const {
     const std::string_view k = kind();
     if (what.substr(0, k.size()) == k && what.substr(k.size(), 1) == ":") what.remove_prefix(k.size() + 1);
@@ -98,10 +121,19 @@ class AnyLayer {
 
   std::string name_;
   std::unique_ptr<Concept> model_;
-  bool has_parameters_;
+  std::vector<Parameter<T, Space>*> listed_;
 };
 
 }  // namespace detail
+
+/// The larger of two receptive fields, axis by axis: that of a unit which two paths lead to.
+constexpr ReceptiveField larger(const ReceptiveField& a, const ReceptiveField& b) {
+  const auto most = [](Index p, Index q) { return p < q ? q : p; };
+  ReceptiveField r;
+  r.size = {most(a.size.h, b.size.h), most(a.size.w, b.size.w)};
+  r.jump = {most(a.jump.h, b.jump.h), most(a.jump.w, b.jump.w)};
+  return r;
+}
 
 /// A chain of named layers that owns every activation: y = f_n(... f_2(f_1(x))). Itself a layer, so chains nest.
 /// Not for use by several threads at once, except `forward(x, y, pass)` with one Pass per thread.
@@ -120,7 +152,7 @@ class Sequential {
     layers_ = std::move(o.layers_);
     seed_ = o.seed_;
     step_ = o.step_;
-    run_ = std::make_unique<Run>();
+    run_.reset();
     return *this;
   }
   [[nodiscard]] Sequential clone() const { return *this; }
@@ -153,11 +185,11 @@ class Sequential {
   /// Freezes the parameters of this layer and of all before it; backward stops early. `unfreeze()` undoes it for all layers.
   Sequential& freeze(std::string_view last) {
     const std::size_t n = position(last);
-    for (std::size_t i = 0; i <= n; ++i) set_frozen(i, true);
+    for (std::size_t i = 0; i <= n; ++i) layers_[i].set_frozen(true);
     return *this;
   }
   Sequential& unfreeze() {
-    for (std::size_t i = 0; i < layers_.size(); ++i) set_frozen(i, false);
+    set_frozen(false);
     return *this;
   }
   /// Draws fresh weights for every layer, an independent stream each, and restarts the random numbers of dropout.
@@ -206,6 +238,7 @@ class Sequential {
   void backward(In<T, Space> dy) { backward_top(dy, nullptr); }
   /// The same, and overwrites dx with the gradient by the input.
   void backward(In<T, Space> dy, Out<T, Space> dx) {
+    check_trained();
     require<ShapeError>(dx.shape == run().input.shape, "Sequential: dx has shape ", dx.shape, "; the input has ", run().input.shape);
     backward_top(dy, &dx);
   }
@@ -274,6 +307,21 @@ class Sequential {
     for (const auto& l : layers_) n += l.flops(s), s = l.output_shape(s);
     return n;
   }
+  /// Freezes or unfreezes every layer.
+  void set_frozen(bool frozen) {
+    for (auto& l : layers_) l.set_frozen(frozen);
+  }
+  /// Whether any layer has parameters that are not frozen.
+  bool trains() const {
+    for (const auto& l : layers_)
+      if (l.trains()) return true;
+    return false;
+  }
+  /// The receptive field of an output unit, given that of an input unit.
+  ReceptiveField field_after(ReceptiveField field) const {
+    for (const auto& l : layers_) field = l.field_after(field);
+    return field;
+  }
 
   /// Seed and step of the random numbers that training forward passes draw; set when training resumes from a checkpoint.
   std::uint64_t seed() const { return seed_; }
@@ -296,7 +344,7 @@ class Sequential {
       const Index flops = l.flops(s);
       total_flops += flops;
       s = l.output_shape(s);
-      if (const Window* w = l.window()) field = field.after(*w);
+      field = l.field_after(field);
       const bool image = s.rank() == 4;
       out += row(l.name(), l.kind(), to_string(s), std::to_string(count), std::to_string(flops), image ? pair_text(field.size) : "", image ? pair_text(field.jump) : "");
     }
@@ -339,10 +387,6 @@ class Sequential {
     require(!name.empty() && name.find('.') == std::string::npos, "layer name '", name, "' must not be empty or contain a '.'");
     for (const auto& l : layers_) require(l.name() != name, "layer name '", name, "' is taken by a ", l.kind());
   }
-  void set_frozen(std::size_t i, bool frozen) {
-    layers_[i].frozen = frozen;
-    for (auto& p : layers_[i].parameters()) p.parameter->frozen = frozen;
-  }
 
   /// Runs all layers. Activations go to slot i of the pass when all are kept, else alternate between two slots; the last to *y if given.
   In<T, Space> chain(In<T, Space> x, Out<T, Space>* y, Pass<Space>& pass, bool keep_all) {
@@ -372,9 +416,12 @@ class Sequential {
     return x;
   }
 
+  void check_trained() {
+    require(run().done && run().pass.training(), "Sequential: backward needs a forward pass with Mode::training before it");
+  }
   void backward_top(In<T, Space> dy, Out<T, Space>* dx) {
+    check_trained();
     Run& run = this->run();
-    require(run.done && run.pass.training(), "Sequential: backward needs a forward pass with Mode::training before it");
     back_chain(run.input, nullptr, dy, dx, run.pass);
   }
 
@@ -383,7 +430,7 @@ class Sequential {
     std::vector<In<T, Space>>& a = activations(x, y, pass);  // a[i] goes into layer i, a[n] comes out
     require<ShapeError>(dy.shape == a[static_cast<std::size_t>(n)].shape, "Sequential: dy has shape ", dy.shape, "; the output has ", a[static_cast<std::size_t>(n)].shape);
     int stop = 0;  // the first layer whose backward is needed
-    while (!dx && stop < n && (layers_[static_cast<std::size_t>(stop)].frozen || !layers_[static_cast<std::size_t>(stop)].has_parameters())) ++stop;
+    while (!dx && stop < n && !layers_[static_cast<std::size_t>(stop)].trains()) ++stop;
     int held = n + 1;
     for (int i = n - 1; i >= stop; --i) {
       auto& l = layers_[static_cast<std::size_t>(i)];

@@ -84,7 +84,7 @@ struct Simd {
     __builtin_memcpy(&s.v, p, sizeof s.v);
     return s;
   }
-  static VENTRAL_ALWAYS_INLINE Simd all(T value) { return {Register{} + value}; }
+  static VENTRAL_ALWAYS_INLINE Simd all(T value) { return {value - Register{}}; }  // x - 0 is x for every x, and compilers know it
   static VENTRAL_ALWAYS_INLINE Simd zero() { return {Register{}}; }
   VENTRAL_ALWAYS_INLINE void store(T* p) const { __builtin_memcpy(p, &v, sizeof v); }
   /// The first `count` lanes from p, the others `rest`; for tails.
@@ -100,6 +100,8 @@ struct Simd {
   friend VENTRAL_ALWAYS_INLINE Simd operator-(const Simd& a, const Simd& b) { return {a.v - b.v}; }
   friend VENTRAL_ALWAYS_INLINE Simd operator*(const Simd& a, const Simd& b) { return {a.v * b.v}; }
   friend VENTRAL_ALWAYS_INLINE Simd operator/(const Simd& a, const Simd& b) { return {a.v / b.v}; }
+  /// a b + c, fused where the level has it: in one expression, as clang does not fuse across functions.
+  friend VENTRAL_ALWAYS_INLINE Simd multiply_add(const Simd& a, const Simd& b, const Simd& c) { return {a.v * b.v + c.v}; }
   friend VENTRAL_ALWAYS_INLINE Mask operator<(const Simd& a, const Simd& b) { return {a.v < b.v}; }
   friend VENTRAL_ALWAYS_INLINE Mask operator>(const Simd& a, const Simd& b) { return {a.v > b.v}; }
   static VENTRAL_ALWAYS_INLINE Simd select(const Mask& m, const Simd& yes, const Simd& no) { return {m.m ? yes.v : no.v}; }
@@ -107,11 +109,18 @@ struct Simd {
   friend VENTRAL_ALWAYS_INLINE Simd max(const Simd& a, const Simd& b) { return {a.v > b.v ? a.v : b.v}; }
   /// Sum of the lanes, pairwise from the halves.
   VENTRAL_ALWAYS_INLINE T sum() const {
-    T part[lanes];
-    store(part);
-    for (Index n = lanes / 2; n > 0; n /= 2)
-      for (Index i = 0; i < n; ++i) part[i] += part[i + n];
-    return part[0];
+    if constexpr (I::bytes > 16) {  // not sizeof(Register), which g++ 12 takes too early in a template argument
+      using Half = Simd<T, Isa<I::bytes == 64 ? SimdLevel::avx2 : SimdLevel::baseline>>;
+      T part[lanes];
+      store(part);
+      return (Half::load(part) + Half::load(part + lanes / 2)).sum();
+    } else {
+      T part[lanes];
+      store(part);
+      for (Index n = lanes / 2; n > 0; n /= 2)
+        for (Index i = 0; i < n; ++i) part[i] += part[i + n];
+      return part[0];
+    }
   }
 };
 
@@ -150,6 +159,36 @@ void simd_dispatch(Body&& body) {
   }
 #endif
   detail::run_baseline(body);
+}
+
+namespace detail {
+
+template <class Kernel, class Signature>
+struct SimdFunction;
+template <class Kernel, class Result, class... Args>
+struct SimdFunction<Kernel, Result(Args...)> {
+  static Result on_baseline(Args... args) { return Kernel::template run<Isa<SimdLevel::baseline>>(args...); }
+#if defined(__x86_64__)
+  __attribute__((target("avx2,fma"))) static Result on_avx2(Args... args) { return Kernel::template run<Isa<SimdLevel::avx2>>(args...); }
+  __attribute__((target("avx512f,avx512dq,avx512vl,avx512bw,fma"))) static Result on_avx512(Args... args) {
+    return Kernel::template run<Isa<SimdLevel::avx512>>(args...);
+  }
+#endif
+};
+
+}  // namespace detail
+
+/// The address of Kernel::run<Isa<level>> compiled for that level; `run` is a static member template marked VENTRAL_ALWAYS_INLINE.
+/// For tables of kernels that many callers share, so that each is compiled once: `simd_function<Dot<T>, T(Index, const T*, const T*)>(level)`.
+template <class Kernel, class Signature>
+auto simd_function(SimdLevel level) {
+  using Function = detail::SimdFunction<Kernel, Signature>;
+#if defined(__x86_64__)
+  if (level == SimdLevel::avx512) return &Function::on_avx512;
+  if (level == SimdLevel::avx2) return &Function::on_avx2;
+#endif
+  static_cast<void>(level);
+  return &Function::on_baseline;
 }
 
 }  // namespace ventral::inline v0::cpu

@@ -1,0 +1,9 @@
+#pragma once
+#include "support/harness.hpp"
+
+namespace bench {
+
+/// Reads the command line. --help prints the usage and ends the program with 0, a wrong option with 2.
+Options read_options(int argc, char** argv, const char* title);
+
+}  // namespace bench

@@ -1,0 +1,108 @@
+#include "support/report.hpp"
+
+#include <cstdio>
+#include <cstring>
+
+#include "support/libtorch.hpp"
+#include "ventral/cpu/simd.hpp"
+
+namespace bench {
+
+namespace {
+
+std::string processor() {
+  std::string name = "unknown processor";
+  if (std::FILE* f = std::fopen("/proc/cpuinfo", "r")) {
+    char line[512];
+    while (std::fgets(line, sizeof line, f))
+      if (std::strncmp(line, "model name", 10) == 0 && std::strchr(line, ':')) {
+        name = std::strchr(line, ':') + 2;
+        name.resize(name.find('\n'));
+        break;
+      }
+    std::fclose(f);
+  }
+  return name;
+}
+
+/// The rate in the unit of the row.
+struct Rate {
+  double value;
+  const char* unit;
+};
+Rate rate(const Work& work, double seconds) {
+  if (work.items > 0) return {work.items / seconds, "img/s"};
+  if (work.bytes > 0) return {work.bytes / seconds * 1e-9, "GB/s"};
+  return {work.flop / seconds * 1e-9, "GFLOP/s"};
+}
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+void write(std::FILE* f, const char* name, const Summary& s) {
+  std::fprintf(f, ", \"%s\": {\"median\": %.6g, \"mad\": %.6g, \"q1\": %.6g, \"q3\": %.6g}", name, s.median, s.deviation, s.low, s.high);
+}
+
+}  // namespace
+
+Setting describe(std::string title, int threads) {
+#if defined(__clang__)
+  const char* compiler = "clang " __clang_version__;
+#else
+  const char* compiler = "g++ " __VERSION__;
+#endif
+  return {std::move(title), processor(), to_string(ventral::cpu::simd_level()), compiler, libtorch::version(), threads};
+}
+
+void print_heading(const Setting& s) {
+  std::printf("%s: %d thread%s, %s, %s, %s\n", s.title.c_str(), s.threads, s.threads == 1 ? "" : "s", s.processor.c_str(), s.simd.c_str(), s.compiler.c_str());
+  std::printf("reference: %s\n\n", s.reference.empty() ? "none (built without LibTorch)" : s.reference.c_str());
+  std::printf("%-46s %11s %6s %16s %8s   %11s %6s %7s %14s\n", "case", "time us", "+-", "rate", "of limit", "reference", "+-", "ratio", "quartiles");
+}
+
+void print_row(const Result& r) {
+  const Rate speed = rate(r.work, r.seconds.median);
+  std::printf("%-46s %11.1f %5.1f%% %8.*f %-7s", r.name.c_str(), r.seconds.median * 1e6, 100 * r.seconds.deviation / r.seconds.median, speed.value < 100 ? 1 : 0, speed.value, speed.unit);
+  if (r.share.median > 0) std::printf(" %7.0f%%", 100 * r.share.median);
+  else std::printf(" %8s", "");
+  if (!r.reference.empty())
+    std::printf("   %11.1f %5.1f%% %6.2fx %6.2f - %5.2f", r.reference_seconds.median * 1e6, 100 * r.reference_seconds.deviation / r.reference_seconds.median, r.ratio.median, r.ratio.low,
+                r.ratio.high);
+  std::printf("%s\n", r.noisy ? "  noisy" : "");
+  std::fflush(stdout);
+}
+
+void print_wrong(const std::string& name, const std::string& what) {
+  std::printf("%-46s WRONG: %s\n", name.c_str(), what.c_str());
+  std::fflush(stdout);
+}
+
+void write_json(const std::string& path, const Setting& s, const std::vector<Result>& results) {
+  const std::string partial = path + ".partial";
+  std::FILE* f = std::fopen(partial.c_str(), "w");
+  ventral::require<ventral::FileError>(f != nullptr, "cannot write ", partial);
+  std::fprintf(f, "{\n  \"title\": %s,\n  \"threads\": %d,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s,\n  \"results\": [", quoted(s.title).c_str(),
+               s.threads, quoted(s.processor).c_str(), quoted(s.simd).c_str(), quoted(s.compiler).c_str(), quoted(s.reference).c_str());
+  const char* separator = "\n";
+  for (const Result& r : results) {
+    const Rate speed = rate(r.work, r.seconds.median);
+    std::fprintf(f, "%s    {\"name\": %s, \"rounds\": %d, \"noisy\": %s, \"flop\": %.17g, \"bytes\": %.17g, \"items\": %.17g, \"rate\": %.6g, \"unit\": \"%s\"", separator,
+                 quoted(r.name).c_str(), r.rounds, r.noisy ? "true" : "false", r.work.flop, r.work.bytes, r.work.items, speed.value, speed.unit);
+    write(f, "seconds", r.seconds);
+    if (r.share.median > 0) write(f, "share_of_ceiling", r.share);
+    if (!r.reference.empty()) write(f, "reference_seconds", r.reference_seconds), write(f, "ratio", r.ratio);
+    std::fprintf(f, "}");
+    separator = ",\n";
+  }
+  std::fprintf(f, "\n  ]\n}\n");
+  const bool written = std::ferror(f) == 0;
+  ventral::require<ventral::FileError>((std::fclose(f) == 0) & written && std::rename(partial.c_str(), path.c_str()) == 0, "cannot write ", path);
+}
+
+}  // namespace bench

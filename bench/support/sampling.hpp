@@ -1,0 +1,17 @@
+#pragma once
+#include <string>
+
+#include "support/harness.hpp"
+
+namespace bench {
+
+/// Seconds since some moment, by the steady clock.
+double now();
+
+/// Runs both sides on outputs filled with NaN and compares them with the expectations. Returns what is wrong, empty when all is right.
+std::string check(Contest& contest);
+
+/// Times ours, the reference and the ceiling in turn, forwards and backwards alternately, for about options.seconds.
+Result measure(const std::string& name, const Work& work, Contest& contest, const Options& options);
+
+}  // namespace bench

@@ -1,0 +1,29 @@
+# What `cmake --install` puts where: headers, the image library, a CMake package with components, a pkg-config file.
+include(GNUInstallDirs)
+include(CMakePackageConfigHelpers)
+set(ventral_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ventral")
+
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
+
+install(TARGETS ventral EXPORT ventral-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(EXPORT ventral-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+if(ventral_with_io)
+  install(TARGETS ventral_io EXPORT ventral-io-targets)
+  install(EXPORT ventral-io-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+endif()
+set(ventral_any_machine ARCH_INDEPENDENT)
+if(ventral_with_image)
+  install(TARGETS ventral_image EXPORT ventral-image-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT ventral-image-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+  set(ventral_any_machine "")
+endif()
+
+configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/ventral-config.cmake.in" "${PROJECT_BINARY_DIR}/ventral-config.cmake"
+                              INSTALL_DESTINATION "${ventral_package_dir}" NO_SET_AND_CHECK_MACRO)
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/ventral-config-version.cmake" COMPATIBILITY SameMinorVersion ${ventral_any_machine})
+install(FILES "${PROJECT_BINARY_DIR}/ventral-config.cmake" "${PROJECT_BINARY_DIR}/ventral-config-version.cmake" DESTINATION "${ventral_package_dir}")
+
+# The prefix of the .pc file follows from where it lies, so that an installed tree can be moved.
+file(RELATIVE_PATH ventral_pc_to_prefix "/root/${CMAKE_INSTALL_LIBDIR}/pkgconfig" "/root")
+configure_file("${PROJECT_SOURCE_DIR}/cmake/ventral.pc.in" "${PROJECT_BINARY_DIR}/ventral.pc" @ONLY)
+install(FILES "${PROJECT_BINARY_DIR}/ventral.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")

@@ -1,0 +1,37 @@
+#include "options.hpp"
+
+#include <CLI/CLI.hpp>
+#include <cstdio>
+#include <cstdlib>
+
+struct Options::Parser {
+  CLI::App app;
+};
+
+Options::Options(const std::string& program, const std::string& description) : parser_(new Parser{CLI::App(description, program)}) {
+  parser_->app.option_defaults()->always_capture_default();
+}
+Options::~Options() = default;
+
+Options& Options::add(const std::string& name, int& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
+Options& Options::add(const std::string& name, std::uint64_t& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
+Options& Options::add(const std::string& name, double& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
+Options& Options::add(const std::string& name, std::string& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
+Options& Options::add(const std::string& name, bool& value, const std::string& help) { return parser_->app.add_flag("--" + name, value, help), *this; }
+
+void Options::parse(int argc, char** argv) {
+  try {
+    parser_->app.parse(argc, argv);
+  } catch (const CLI::ParseError& e) {
+    std::exit(parser_->app.exit(e) == 0 ? 0 : 2);
+  }
+}
+
+int run_example(const char* program, int (*example)(int, char**), int argc, char** argv) {
+  try {
+    return example(argc, argv);
+  } catch (const std::exception& e) {
+    std::fprintf(stderr, "%s: %s\n", program, e.what());
+    return 1;
+  }
+}

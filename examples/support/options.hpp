@@ -1,0 +1,36 @@
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <string>
+
+/// Command-line options of the examples. The parser behind it is CLI11, seen by options.cpp alone because it takes seconds to compile.
+///
+///     int epochs = 10;
+///     Options options("03_lenet", "Trains LeNet-5.");
+///     options.add("epochs", epochs, "passes over the training images");
+///     options.parse(argc, argv);   // --help prints all options with their defaults and ends the program
+class Options {
+ public:
+  Options(const std::string& program, const std::string& description);
+  ~Options();
+  Options(const Options&) = delete;
+  Options& operator=(const Options&) = delete;
+
+  /// Adds --name VALUE; `value` holds the default and receives what was given.
+  Options& add(const std::string& name, int& value, const std::string& help);
+  Options& add(const std::string& name, std::uint64_t& value, const std::string& help);
+  Options& add(const std::string& name, double& value, const std::string& help);
+  Options& add(const std::string& name, std::string& value, const std::string& help);
+  /// Adds the switch --name.
+  Options& add(const std::string& name, bool& value, const std::string& help);
+
+  /// Reads the command line. Ends the program with status 0 after --help and with 2 after a mistake, which it names.
+  void parse(int argc, char** argv);
+
+ private:
+  struct Parser;
+  std::unique_ptr<Parser> parser_;
+};
+
+/// Runs the example, prints an exception as one line `program: what` on the error stream, and returns the exit status.
+int run_example(const char* program, int (*example)(int, char**), int argc, char** argv);

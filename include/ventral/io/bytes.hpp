@@ -1,0 +1,80 @@
+#pragma once
+#include <bit>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "ventral/shape.hpp"
+
+namespace ventral::inline v0 {
+
+/// The contents of a file, and a view of them.
+using Bytes = std::vector<std::uint8_t>;
+using ByteSpan = std::span<const std::uint8_t>;
+
+namespace detail {
+
+/// Throws FileError: `mnist/labels: at byte 4: found ...`.
+template <class... Parts>
+[[noreturn]] void fail_at(std::string_view name, std::size_t offset, const Parts&... parts) {
+  throw FileError(concat(name, ": at byte ", offset, ": ", parts...));
+}
+
+/// A number stored at p in the given byte order.
+template <class U>
+U load_number(const std::uint8_t* p, std::endian order) {
+  std::uint8_t held[sizeof(U)];
+  for (std::size_t i = 0; i < sizeof(U); ++i) held[i] = p[order == std::endian::native ? i : sizeof(U) - 1 - i];
+  return std::bit_cast<U>(held);
+}
+
+/// Appends a number in the given byte order.
+template <class U>
+void append_number(Bytes& out, U value, std::endian order) {
+  std::uint8_t held[sizeof(U)];
+  std::memcpy(held, &value, sizeof(U));
+  for (std::size_t i = 0; i < sizeof(U); ++i) out.push_back(held[order == std::endian::native ? i : sizeof(U) - 1 - i]);
+}
+
+inline void append_text(Bytes& out, std::string_view text) { out.insert(out.end(), text.begin(), text.end()); }
+
+}  // namespace detail
+
+/// Walks through the bytes of a file; every step is checked, and errors name the file and the offset.
+class ByteReader {
+ public:
+  ByteReader(ByteSpan bytes, std::string_view name, std::size_t offset = 0) : bytes_(bytes), name_(name), offset_(offset) {}
+
+  std::string_view name() const { return name_; }
+  std::size_t offset() const { return offset_; }
+  std::size_t left() const { return bytes_.size() - offset_; }
+
+  template <class... Parts>
+  [[noreturn]] void fail(const Parts&... parts) const {
+    detail::fail_at(name_, offset_, parts...);
+  }
+  /// The next `count` bytes. Throws FileError when fewer are left; `what` says what they were to be.
+  ByteSpan take(std::size_t count, std::string_view what) {
+    if (count > left()) fail("the file ends within ", what, ": ", count, " bytes expected, ", left(), " left");
+    const ByteSpan taken = bytes_.subspan(offset_, count);
+    offset_ += count;
+    return taken;
+  }
+  template <class U>
+  U number(std::endian order, std::string_view what) {
+    return detail::load_number<U>(take(sizeof(U), what).data(), order);
+  }
+  /// Throws FileError unless all bytes were taken.
+  void expect_end() const {
+    if (left() > 0) fail(left(), " bytes follow where the file should end");
+  }
+
+ private:
+  ByteSpan bytes_;
+  std::string_view name_;
+  std::size_t offset_;
+};
+
+}  // namespace ventral::inline v0

@@ -1,0 +1,75 @@
+#pragma once
+#include "ventral/cpu/conv2d.hpp"
+#include "ventral/initializer.hpp"
+#include "ventral/layer.hpp"
+
+namespace ventral::inline v0 {
+
+struct Conv2dOptions {
+  Index in = 0, out = 0;  ///< channels
+  Pair kernel = 1, stride = 1;
+  Padding padding = 0;
+  Pair dilation = 1;
+  Index groups = 1;  ///< output group g sees input group g only; groups = in is a depthwise convolution
+  bool bias = true;
+  Initializer init = Init::he_uniform;  ///< of the weights; biases start at 0
+};
+
+/// A bank of local linear filters, the same at every place: simple cells in the models of the visual system.
+/// y[n,o,y,x] = bias[o] + sum_{c,i,j} weight[o,c,i,j] x[n,c, y stride + i dilation - padding, ...] (correlation, the kernel is not flipped).
+/// x [N,in,H,W], weight [out,in/groups,kh,kw], bias [out], y [N,out,H',W'] with H' as `place()` says.
+/// The gradients are exact; parameter gradients accumulate. Throws ShapeError on channels that do not fit and windows larger than the padded image.
+template <class T, class SpaceType = Cpu>
+class Conv2d {
+ public:
+  using Scalar = T;
+  using Space = SpaceType;
+  static constexpr const char* kind = "Conv2d";
+
+  Parameter<T, Space> weight, bias;
+
+  explicit Conv2d(Conv2dOptions o) : options_(o) {
+    require<ShapeError>(o.in > 0 && o.out > 0 && o.groups > 0, "Conv2d: in ", o.in, ", out ", o.out, " and groups ", o.groups, " must be positive");
+    require<ShapeError>(o.in % o.groups == 0 && o.out % o.groups == 0, "Conv2d: ", o.in, " channels in and ", o.out, " out cannot be cut into ", o.groups,
+                        " groups");
+    detail::require_window(window(), kind);
+    weight = Parameter<T, Space>({o.out, o.in / o.groups, o.kernel.h, o.kernel.w});
+    if (o.bias) bias = Parameter<T, Space>({o.out});
+    initialize(Random(0));
+  }
+
+  const Conv2dOptions& options() const { return options_; }
+  Window window() const { return {options_.kernel, options_.stride, options_.padding, options_.dilation, Rounding::floor}; }
+
+  Shape output_shape(const Shape& x) const {
+    require<ShapeError>(x.rank() == 4, "Conv2d: input ", x, " has rank ", x.rank(), "; [N,", options_.in, ",H,W] is needed");
+    require<ShapeError>(x[1] == options_.in, "Conv2d: input ", x, " has ", x[1], " channels; weight ", weight.value.shape(), " expects ", options_.in);
+    const WindowPlan p = plan(x);
+    return {x[0], options_.out, p.h.out, p.w.out};
+  }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { conv2d_forward(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, y); }
+  void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>&) {
+    if (dx) conv2d_backward_input(x.stream(), plan(x.shape), options_.groups, weight.value, dy, *dx);
+    if (!weight.frozen) conv2d_backward_weight(x.stream(), plan(x.shape), options_.groups, x, dy, weight.accumulated_gradient());
+    if (options_.bias && !bias.frozen) conv2d_backward_bias(x.stream(), dy, bias.accumulated_gradient());
+  }
+
+  std::vector<NamedParameter<T, Space>> parameters() {
+    std::vector<NamedParameter<T, Space>> p{{"weight", &weight}};
+    if (options_.bias) p.push_back({"bias", &bias});
+    return p;
+  }
+  void initialize(Random random) {
+    const Index area = options_.kernel.h * options_.kernel.w;
+    ventral::initialize(weight.value, options_.init, options_.in / options_.groups * area, options_.out / options_.groups * area, random);
+    bias.value.zero();
+  }
+  Index flops(const Shape& x) const { return 2 * output_shape(x).size() * weight.value.shape().product(1, 4); }
+
+ private:
+  WindowPlan plan(const Shape& x) const { return place(window(), x[2], x[3], kind); }
+
+  Conv2dOptions options_;
+};
+
+}  // namespace ventral::inline v0

@@ -1,0 +1,68 @@
+#pragma once
+#include "ventral/cpu/linear.hpp"
+#include "ventral/initializer.hpp"
+#include "ventral/layer.hpp"
+
+namespace ventral::inline v0 {
+
+struct LinearOptions {
+  Index in = 0, out = 0;
+  bool bias = true;
+  Initializer init = Init::he_uniform;  ///< of the weights; biases start at 0
+};
+
+/// A layer of units that see every input: y = x w^T + b. x [...,in] (leading axes are a batch), weight [out,in], bias [out], y [...,out].
+/// dx = dy w, dw = dy^T x, db = sum dy. Throws ShapeError when the last extent of x is not `in`.
+template <class T, class SpaceType = Cpu>
+class Linear {
+ public:
+  using Scalar = T;
+  using Space = SpaceType;
+  static constexpr const char* kind = "Linear";
+
+  Parameter<T, Space> weight, bias;
+
+  explicit Linear(LinearOptions o) : options_(o) {
+    require<ShapeError>(o.in > 0 && o.out > 0, "Linear: in ", o.in, " and out ", o.out, " must be positive");
+    weight = Parameter<T, Space>({o.out, o.in});
+    if (o.bias) bias = Parameter<T, Space>({o.out});
+    initialize(Random(0));
+  }
+
+  const LinearOptions& options() const { return options_; }
+
+  Shape output_shape(const Shape& x) const {
+    require<ShapeError>(x.rank() >= 2, "Linear: input ", x, " has rank ", x.rank(), "; [N,...,", options_.in, "] is needed");
+    require<ShapeError>(x.dim(-1) == options_.in, "Linear: input ", x, " has ", x.dim(-1), " features; weight ", weight.value.shape(), " expects ",
+                        options_.in);
+    return x.with(-1, options_.out);
+  }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { linear_forward(x.stream(), rows(x), weight.value, bias.value, rows(y)); }
+  void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>&) {
+    if (dx) linear_backward_input(x.stream(), weight.value, rows(dy), rows(*dx));
+    if (!weight.frozen) linear_backward_weight(x.stream(), rows(x), rows(dy), weight.accumulated_gradient());
+    if (options_.bias && !bias.frozen) linear_backward_bias(x.stream(), rows(dy), bias.accumulated_gradient());
+  }
+
+  std::vector<NamedParameter<T, Space>> parameters() {
+    std::vector<NamedParameter<T, Space>> p{{"weight", &weight}};
+    if (options_.bias) p.push_back({"bias", &bias});
+    return p;
+  }
+  void initialize(Random random) {
+    ventral::initialize(weight.value, options_.init, options_.in, options_.out, random);
+    bias.value.zero();
+  }
+  Index flops(const Shape& x) const { return 2 * x.size() * options_.out; }
+
+ private:
+  template <class Ref>
+  static Ref rows(Ref x) {
+    const int last = x.shape.rank() - 1;
+    return x.reshaped({x.shape.product(0, last), x.shape[last]});
+  }
+
+  LinearOptions options_;
+};
+
+}  // namespace ventral::inline v0

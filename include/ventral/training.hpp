@@ -1,0 +1,337 @@
+#pragma once
+#include <chrono>
+#include <cmath>
+#include <cstdio>
+#include <functional>
+#include <limits>
+#include <string>
+#include <vector>
+
+#include "ventral/data/batches.hpp"
+#include "ventral/loss.hpp"
+#include "ventral/metrics.hpp"
+#include "ventral/optimizer.hpp"
+#include "ventral/sequential.hpp"
+#include "ventral/training_log.hpp"
+
+namespace ventral::inline v0 {
+
+/// What to look at when choosing the best epoch: the loss, or the share of errors (labels only).
+enum class Monitor { loss, error };
+
+/// How far a training run is. With the weights, the optimizer's state and the network's random state it is all that a run needs to go on; see io/checkpoint.hpp.
+struct TrainingState {
+  Index epoch = 0, step = 0;                              ///< epochs and steps done
+  double best = std::numeric_limits<double>::infinity();  ///< smallest monitored value on the validation data
+  Index best_epoch = 0, waited = 0;                       ///< the epoch of `best`, counted from 1, and epochs since
+};
+
+struct TrainingOptions {
+  Index epochs = 10, batch = 64;
+  std::uint64_t seed = 1;  ///< of the order and the augmentation; the network's own seed is set by initialize(seed)
+  bool shuffle = true;
+  bool drop_last = false;                             ///< leaves out the last batch of an epoch when it is smaller than the others
+  std::function<double(Index step)> schedule = {};    ///< learning rate, see schedule.hpp; without one the optimizer's rate stays
+  double clip_norm = 0;                               ///< of the gradient; 0: not clipped
+  Monitor monitor = Monitor::loss;                    ///< on the validation data
+  Index patience = 0;                                 ///< stops after so many epochs in a row without a better one; 0: never
+  TrainingState start = {};                           ///< where to go on: what load_checkpoint returned
+  Index checkpoint_every = 1;                         ///< epochs; the last epoch is always saved
+  std::function<void(const TrainingState&)> checkpoint = {};  ///< what saves a checkpoint: `checkpoint_to(path, net, optimizer)`
+  std::function<void(const EpochReport&)> on_epoch = {};
+  std::FILE* log = stdout;  ///< a progress bar where it is a terminal, else a line for each epoch; null: silent
+};
+
+struct TrainingResult {
+  TrainingState state;
+  std::vector<EpochReport> epochs;  ///< those of this call
+  bool stopped_early = false;
+};
+
+/// Loss and, for labels, confusion matrix of a network on a data set.
+struct Evaluation {
+  double loss = 0;  ///< mean over the batches by their size
+  ConfusionMatrix confusion;
+  Index examples() const { return confusion.examples(); }
+  Index errors() const { return confusion.errors(); }
+  double accuracy() const { return confusion.accuracy(); }
+};
+
+namespace detail {
+
+/// A batch in main memory and, when the network is elsewhere, its copy there.
+template <class T, class Target, class Space>
+class Batch {
+ public:
+  template <class Source>
+  void fill(Source& source, std::span<const Index> which, Random random) {
+    source.fill(which, random, host_x, host_target);
+    const Index n = static_cast<Index>(which.size());
+    require<ShapeError>(host_x.rank() >= 1 && host_x.dim(0) == n && host_target.rank() >= 1 && host_target.dim(0) == n, "the data source filled x ", host_x.shape(), " and target ",
+                        host_target.shape(), " for a batch of ", n);
+    if constexpr (!std::is_same_v<Space, Cpu>) {
+      to_device(host_x, x_);
+      to_device(host_target, target_);
+    }
+  }
+  In<T, Space> x() const {
+    if constexpr (std::is_same_v<Space, Cpu>) return host_x.ref();
+    else return x_.ref();
+  }
+  In<Target, Space> target() const {
+    if constexpr (std::is_same_v<Space, Cpu>) return host_target.ref();
+    else return target_.ref();
+  }
+
+  Tensor<T, Cpu> host_x;
+  Tensor<Target, Cpu> host_target;
+
+ private:
+  template <class U>
+  static void to_device(const Tensor<U, Cpu>& from, Tensor<U, Space>& to) {
+    to.resize(from.shape());
+    Space::copy_from_host(to.data(), from.data(), static_cast<std::size_t>(from.size()) * sizeof(U));
+  }
+  Tensor<T, Space> x_;
+  Tensor<Target, Space> target_;
+};
+
+/// An array in main memory: itself, or copied into `held`.
+template <class T, class Space>
+In<T, Cpu> on_host(In<T, Space> x, Tensor<T, Cpu>& held) {
+  if constexpr (std::is_same_v<Space, Cpu>) {
+    return x;
+  } else {
+    held.resize(x.shape);
+    Space::copy_to_host(held.data(), x.data, static_cast<std::size_t>(x.size()) * sizeof(T));
+    return held.ref();
+  }
+}
+
+/// Position of the first element that is NaN or infinite, or -1.
+template <class T, class Space>
+Index first_non_finite(In<T, Space> x) {
+  Tensor<T, Cpu> held;
+  const In<T, Cpu> values = on_host<T, Space>(x, held);
+  for (Index i = 0; i < values.size(); ++i)
+    if (!std::isfinite(values.data[i])) return i;
+  return -1;
+}
+
+/// Why the loss of the forward pass just done on x is not finite, in words.
+template <class T, class Space>
+[[gnu::cold, gnu::noinline]] std::string explain_non_finite(Sequential<T, Space>& net, In<T, Space> x) {
+  if (const Index at = first_non_finite<T, Space>(x); at >= 0) return concat("the input ", x.shape, " already holds NaN or infinity, first at ", position_text(x.shape, at));
+  for (const std::string& name : net.names()) {
+    const In<T, Space> y = net.activation(name);
+    const Index at = first_non_finite<T, Space>(y);
+    if (at < 0) continue;
+    std::string why;
+    for (const auto& p : net.parameters())
+      if (p.name.substr(0, name.size() + 1) == name + "." && first_non_finite<T, Space>(p.parameter->value) >= 0)
+        why = concat("; its parameter '", p.name, "' is not finite, so the step before went wrong: a smaller rate or clip_norm may help");
+    return concat("the first activation that is not finite is that of layer '", name, "', ", y.shape, ", at ", position_text(y.shape, at), why);
+  }
+  return "all activations are finite, so it is the loss itself: look at the targets";
+}
+
+/// Runs the network over a data set in inference: calls visit(output, batch) for each batch.
+template <class T, class Space, class Target, class Source, class Visit>
+void for_batches(Sequential<T, Space>& net, Source& source, Index size, Batch<T, Target, Space>& batch, std::vector<Index>& order, Visit visit) {
+  require(size >= 1, "evaluate: a batch of ", size, " examples");
+  const Index n = source.size();
+  order.resize(static_cast<std::size_t>(n));
+  for (Index i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
+  for (Index first = 0; first < n; first += size) {
+    batch.fill(source, std::span<const Index>(order).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(size, n - first))), Random(0));
+    visit(net.forward(batch.x()), batch);
+  }
+}
+
+/// Adds the predictions of a batch to a confusion matrix, which takes its size from the first one.
+template <class T, class Space>
+void count_predictions(ConfusionMatrix& confusion, In<T, Space> scores, const Tensor<std::int32_t, Cpu>& labels, Tensor<T, Cpu>& held) {
+  if (scores.shape.rank() != 2) return;
+  if (confusion.classes() == 0) confusion = ConfusionMatrix(scores.shape[1]);
+  confusion.add(on_host<T, Space>(scores, held), labels);
+}
+
+template <class Loss>
+constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
+
+/// One run of fit: its memory, so that steps allocate nothing.
+template <class T, class Space, class Loss, class Source, class Validation>
+class TrainingRun {
+ public:
+  TrainingRun(Sequential<T, Space>& net, Loss& loss, Optimizer<T, Space>& optimizer, Source& source, Validation* validation, const TrainingOptions& options)
+      : net_(net), loss_(loss), optimizer_(optimizer), source_(source), validation_(validation), options_(options), log_(options.log) {
+    require(options.epochs >= 0 && options.batch >= 1, "fit: ", options.epochs, " epochs with a batch of ", options.batch);
+    require(options.patience == 0 || validation, "fit: patience needs validation data");
+    require(options.monitor == Monitor::loss || has_labels<Loss>, "fit: Monitor::error needs a loss on labels");
+    require(options.checkpoint_every >= 1, "fit: a checkpoint every ", options.checkpoint_every, " epochs");
+    const Index n = source.size();
+    require(n >= 1, "fit: the data set is empty");
+    require(!options.drop_last || n >= options.batch, "fit: ", n, " examples make no full batch of ", options.batch, ", and drop_last leaves the others out");
+    batches_ = options.drop_last ? n / options.batch : (n + options.batch - 1) / options.batch;
+    order_.resize(static_cast<std::size_t>(n));
+  }
+
+  TrainingResult run() {
+    TrainingResult out;
+    TrainingState& state = out.state = options_.start;
+    const auto worn_out = [&] { return options_.patience > 0 && state.waited >= options_.patience; };
+    while (state.epoch < options_.epochs && !worn_out()) {
+      EpochReport report = train_epoch(state);
+      if (validation_) validate(report, state);
+      log_.epoch(report);
+      if (options_.checkpoint && (state.epoch % options_.checkpoint_every == 0 || state.epoch == options_.epochs || worn_out())) options_.checkpoint(state);
+      if (options_.on_epoch) options_.on_epoch(report);
+      out.epochs.push_back(report);
+    }
+    out.stopped_early = worn_out();
+    return out;
+  }
+
+ private:
+  /// The order of the examples: a function of seed and epoch alone.
+  void choose_order(Index epoch) {
+    for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
+    if (options_.shuffle) Random(options_.seed, mix(1, static_cast<std::uint64_t>(epoch))).shuffle(order_.begin(), order_.end());
+  }
+
+  EpochReport train_epoch(TrainingState& state) {
+    const auto begin = std::chrono::steady_clock::now();
+    choose_order(state.epoch);
+    EpochReport report{.epoch = state.epoch + 1, .epochs = options_.epochs};
+    double sum = 0;
+    Index seen = 0, right = 0;
+    for (Index b = 0; b < batches_; ++b) {
+      const std::size_t first = static_cast<std::size_t>(b * options_.batch), size = std::min(static_cast<std::size_t>(options_.batch), order_.size() - first);
+      const double loss = step(std::span<const Index>(order_).subspan(first, size), state.step);
+      sum += loss * static_cast<double>(size);
+      seen += static_cast<Index>(size);
+      if constexpr (has_labels<Loss>) right += hits();
+      ++state.step;
+      log_.step(report, b + 1, batches_, sum / static_cast<double>(seen));
+    }
+    ++state.epoch;
+    report.steps = state.step;
+    report.loss = sum / static_cast<double>(seen);
+    if (counted_) report.accuracy = static_cast<double>(right) / static_cast<double>(seen);
+    report.rate = optimizer_.rate();
+    report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    return report;
+  }
+
+  /// Forward, loss, backward, update.
+  double step(std::span<const Index> which, Index number) {
+    batch_.fill(source_, which, Random(options_.seed, mix(2, static_cast<std::uint64_t>(number))));
+    if (options_.schedule) optimizer_.set_rate(options_.schedule(number));
+    optimizer_.zero_gradients();
+    output_ = net_.forward(batch_.x(), Mode::training);
+    dy_.resize(output_.shape);
+    const double loss = loss_(output_, batch_.target(), dy_);
+    if (!std::isfinite(loss)) [[unlikely]] {
+      log_.newline();
+      throw Error(concat("training stopped in step ", number + 1, " (epoch ", number / batches_ + 1, "): the loss is ", loss, "; ", explain_non_finite(net_, batch_.x())));
+    }
+    net_.backward(dy_);
+    if (options_.clip_norm > 0) optimizer_.clip_gradient_norm(options_.clip_norm);
+    optimizer_.step();
+    return loss;
+  }
+
+  /// How many of the batch just trained on were classified right.
+  Index hits() {
+    if (output_.shape.rank() != 2 || output_.shape[1] < 2) return 0;
+    counted_ = true;
+    const In<T, Cpu> scores = on_host<T, Space>(output_, held_);
+    const Index classes = scores.shape[1];
+    Index right = 0;
+    for (Index i = 0; i < scores.shape[0]; ++i) right += argmax(scores.data + i * classes, classes) == batch_.host_target[i];
+    return right;
+  }
+
+  void validate(EpochReport& report, TrainingState& state) {
+    const Evaluation found = evaluate(net_, loss_, *validation_, options_.batch);
+    report.validated = true;
+    report.validation_loss = found.loss;
+    if (found.confusion.classes()) report.validation_accuracy = found.accuracy();
+    const double value = options_.monitor == Monitor::loss ? found.loss : 1 - found.accuracy();
+    ++state.waited;
+    if (value < state.best) state.best = value, state.best_epoch = state.epoch, state.waited = 0;
+  }
+
+  Sequential<T, Space>& net_;
+  Loss& loss_;
+  Optimizer<T, Space>& optimizer_;
+  Source& source_;
+  Validation* validation_;
+  const TrainingOptions& options_;
+  TrainingLog log_;
+  std::vector<Index> order_;
+  Batch<T, typename Loss::Target, Space> batch_;
+  In<T, Space> output_;
+  Tensor<T, Space> dy_;
+  Tensor<T, Cpu> held_;
+  Index batches_ = 0;
+  bool counted_ = false;
+};
+
+}  // namespace detail
+
+/// Predictions of a network on labelled data, in inference: accuracy, number of errors, confusion matrix. The output is [N,C], the largest score wins.
+template <class T, class Space, class Source>
+Evaluation evaluate(Sequential<T, Space>& net, Source&& source, Index batch = 256) {
+  Evaluation out;
+  detail::Batch<T, std::int32_t, Space> memory;
+  std::vector<Index> order;
+  Tensor<T, Cpu> held;
+  detail::for_batches(net, source, batch, memory, order, [&](In<T, Space> y, const auto& b) {
+    require<ShapeError>(y.shape.rank() == 2, "evaluate: the network gives ", y.shape, "; scores [N,C] are needed");
+    detail::count_predictions<T, Space>(out.confusion, y, b.host_target, held);
+  });
+  return out;
+}
+/// The same, and the loss.
+template <class T, class Space, class Loss, class Source>
+  requires requires { typename std::remove_reference_t<Loss>::Target; }
+Evaluation evaluate(Sequential<T, Space>& net, Loss&& loss, Source&& source, Index batch = 256) {
+  using Target = typename std::remove_reference_t<Loss>::Target;
+  Evaluation out;
+  detail::Batch<T, Target, Space> memory;
+  std::vector<Index> order;
+  Tensor<T, Cpu> held;
+  Index seen = 0;
+  detail::for_batches(net, source, batch, memory, order, [&](In<T, Space> y, const auto& b) {
+    const Index n = b.host_x.dim(0);
+    out.loss += loss(y, b.target()) * static_cast<double>(n);
+    seen += n;
+    if constexpr (std::is_same_v<Target, std::int32_t>) {
+      if (y.shape.rank() == 2 && y.shape[1] >= 2) detail::count_predictions<T, Space>(out.confusion, y, b.host_target, held);
+    }
+  });
+  if (seen) out.loss /= static_cast<double>(seen);
+  return out;
+}
+
+/// Trains a network: each epoch takes all examples once, in batches, in an order drawn from (seed, epoch); each step is forward, loss, backward, update.
+/// After each epoch the network is measured on `validation`. The same seed gives the same weights, bit for bit, for any number of threads and
+/// however often the run was interrupted and resumed. A step allocates nothing after the first of its shape.
+/// Throws Error at the first loss that is not finite, before the weights change, and names the first layer whose activation is not finite.
+/// Sources of data: see data/batches.hpp.
+template <class T, class Space, class Loss, class Source, class Validation>
+TrainingResult fit(Sequential<T, Space>& net, Loss&& loss, Optimizer<std::type_identity_t<T>, std::type_identity_t<Space>>& optimizer, Source&& source, Validation&& validation,
+                   const TrainingOptions& options) {
+  using Run = detail::TrainingRun<T, Space, std::remove_reference_t<Loss>, std::remove_reference_t<Source>, std::remove_reference_t<Validation>>;
+  return Run(net, loss, optimizer, source, &validation, options).run();
+}
+/// The same without validation data.
+template <class T, class Space, class Loss, class Source>
+TrainingResult fit(Sequential<T, Space>& net, Loss&& loss, Optimizer<std::type_identity_t<T>, std::type_identity_t<Space>>& optimizer, Source&& source,
+                   const TrainingOptions& options = {}) {
+  using Run = detail::TrainingRun<T, Space, std::remove_reference_t<Loss>, std::remove_reference_t<Source>, std::remove_reference_t<Source>>;
+  return Run(net, loss, optimizer, source, nullptr, options).run();
+}
+
+}  // namespace ventral::inline v0

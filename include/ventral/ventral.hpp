@@ -1,0 +1,96 @@
+#pragma once
+/// All of ventral that needs the standard library alone. Opt-in, each with its CMake target: the headers that read compressed files
+/// (ventral::io: gzip, npz) and io/image.hpp (ventral::image). Programs that care for their compile time include what they use instead.
+
+// Some platform headers define `min` and `max` as macros: they are put aside here and given back at the end.
+#pragma push_macro("min")
+#pragma push_macro("max")
+#undef min
+#undef max
+
+#include "ventral/activation_function.hpp"
+#include "ventral/divisive_box.hpp"
+#include "ventral/error.hpp"
+#include "ventral/gradient_check.hpp"
+#include "ventral/initializer.hpp"
+#include "ventral/layer.hpp"
+#include "ventral/lbfgs.hpp"
+#include "ventral/loss.hpp"
+#include "ventral/metrics.hpp"
+#include "ventral/optimizer.hpp"
+#include "ventral/random.hpp"
+#include "ventral/schedule.hpp"
+#include "ventral/sequential.hpp"
+#include "ventral/shape.hpp"
+#include "ventral/space.hpp"
+#include "ventral/tensor.hpp"
+#include "ventral/training.hpp"
+#include "ventral/training_log.hpp"
+#include "ventral/version.hpp"
+#include "ventral/window.hpp"
+
+#include "ventral/cpu/activation.hpp"
+#include "ventral/cpu/batch_norm2d.hpp"
+#include "ventral/cpu/box_sum.hpp"
+#include "ventral/cpu/combine.hpp"
+#include "ventral/cpu/conv2d.hpp"
+#include "ventral/cpu/conv_frame.hpp"
+#include "ventral/cpu/divisive_norm.hpp"
+#include "ventral/cpu/gdn.hpp"
+#include "ventral/cpu/gemm.hpp"
+#include "ventral/cpu/global_pool.hpp"
+#include "ventral/cpu/lanes.hpp"
+#include "ventral/cpu/linear.hpp"
+#include "ventral/cpu/local_contrast_norm.hpp"
+#include "ventral/cpu/loss.hpp"
+#include "ventral/cpu/matrix_kernels.hpp"
+#include "ventral/cpu/optimizer.hpp"
+#include "ventral/cpu/parallel.hpp"
+#include "ventral/cpu/pool2d.hpp"
+#include "ventral/cpu/scratch.hpp"
+#include "ventral/cpu/simd.hpp"
+#include "ventral/cpu/softmax.hpp"
+#include "ventral/cpu/vector_math.hpp"
+
+#include "ventral/layers/activation.hpp"
+#include "ventral/layers/batch_norm2d.hpp"
+#include "ventral/layers/conv2d.hpp"
+#include "ventral/layers/conv_transpose2d.hpp"
+#include "ventral/layers/divisive_norm.hpp"
+#include "ventral/layers/flatten.hpp"
+#include "ventral/layers/gdn.hpp"
+#include "ventral/layers/global_pool.hpp"
+#include "ventral/layers/hcnn_layer.hpp"
+#include "ventral/layers/linear.hpp"
+#include "ventral/layers/local_contrast_norm.hpp"
+#include "ventral/layers/local_response_norm.hpp"
+#include "ventral/layers/parallel.hpp"
+#include "ventral/layers/pool2d.hpp"
+#include "ventral/layers/residual.hpp"
+#include "ventral/layers/softmax.hpp"
+
+#include "ventral/models/lenet.hpp"
+#include "ventral/models/mlp.hpp"
+#include "ventral/models/perceptron.hpp"
+
+#include "ventral/data/augment.hpp"
+#include "ventral/data/batches.hpp"
+#include "ventral/data/dataset.hpp"
+#include "ventral/data/digit_strokes.hpp"
+#include "ventral/data/digits.hpp"
+#include "ventral/data/find.hpp"
+#include "ventral/data/idx.hpp"
+
+#include "ventral/io/bytes.hpp"
+#include "ventral/io/checkpoint.hpp"
+#include "ventral/io/element.hpp"
+#include "ventral/io/file.hpp"
+#include "ventral/io/npy.hpp"
+#include "ventral/io/picture.hpp"
+#include "ventral/io/resize.hpp"
+#include "ventral/io/safetensors.hpp"
+#include "ventral/io/safetensors_header.hpp"
+#include "ventral/io/state.hpp"
+
+#pragma pop_macro("max")
+#pragma pop_macro("min")

@@ -1,0 +1,199 @@
+#include "ventral/layers/conv2d.hpp"
+
+#include "support.hpp"
+#include "ventral/layers/activation.hpp"
+
+using namespace ventral;
+
+namespace {
+
+/// Convolution by its definition: y, and the gradients for a given dy.
+struct Reference {
+  Tensor<double> y, dx, dw, db;
+};
+
+template <class T>
+Reference reference(const Conv2d<T>& layer, const Tensor<double>& x, const Tensor<double>& dy) {
+  const Conv2dOptions& o = layer.options();
+  const WindowPlan p = place(layer.window(), x.dim(2), x.dim(3), "Conv2d");
+  Reference r{Tensor<double>(dy.shape()), Tensor<double>(x.shape()), Tensor<double>(layer.weight.value.shape()), Tensor<double>({o.out})};
+  const Index channels = o.in / o.groups, outputs = o.out / o.groups;
+  for (Index n = 0; n < x.dim(0); ++n)
+    for (Index k = 0; k < o.out; ++k)
+      for (Index v = 0; v < p.h.out; ++v)
+        for (Index u = 0; u < p.w.out; ++u) {
+          const double slope = dy.at(n, k, v, u);
+          double sum = o.bias ? static_cast<double>(layer.bias.value[k]) : 0;
+          r.db[k] += slope;
+          for (Index c = 0; c < channels; ++c)
+            for (Index i = 0; i < o.kernel.h; ++i)
+              for (Index j = 0; j < o.kernel.w; ++j) {
+                const Index row = p.h.origin(v) + i * o.dilation.h, column = p.w.origin(u) + j * o.dilation.w, channel = k / outputs * channels + c;
+                if (row < 0 || row >= p.h.in || column < 0 || column >= p.w.in) continue;
+                const double w = static_cast<double>(layer.weight.value.at(k, c, i, j));
+                sum += w * x.at(n, channel, row, column);
+                r.dx.at(n, channel, row, column) += w * slope;
+                r.dw.at(k, c, i, j) += slope * x.at(n, channel, row, column);
+              }
+          r.y.at(n, k, v, u) = sum;
+        }
+  return r;
+}
+
+/// Compares y, dx, dw and db with the definition, in the layer's own precision.
+template <class T>
+void check_against_definition(const Conv2dOptions& options, Shape shape) {
+  CAPTURE(to_string(shape));
+  CAPTURE(options.kernel.h);
+  CAPTURE(options.stride.h);
+  CAPTURE(options.groups);
+  Conv2d<T> layer(options);
+  Random random(7);
+  for (T& b : layer.bias.value) b = static_cast<T>(random.normal());
+  const auto x = test::random_tensor<T>(shape, 1), dy = test::random_tensor<T>(layer.output_shape(shape), 2);
+  const auto result = test::run_backward(layer, x, dy);
+  const Reference expected = reference(layer, x.template cast<double>(), dy.template cast<double>());
+  const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-14;
+  CHECK(test::relative_error(result.y, expected.y) < tolerance);
+  CHECK(test::relative_error(result.dx, expected.dx) < tolerance);
+  CHECK(test::relative_error(layer.weight.gradient, expected.dw) < tolerance);
+  if (options.bias) CHECK(test::relative_error(layer.bias.gradient, expected.db) < tolerance);
+}
+
+/// The textbook's image, 0 to 8.
+Tensor<double> textbook_image() { return Tensor<double>({1, 1, 3, 3}, {0, 1, 2, 3, 4, 5, 6, 7, 8}); }
+Conv2d<double> textbook_layer(Padding padding) {
+  Conv2d<double> layer({.in = 1, .out = 1, .kernel = 2, .padding = padding, .bias = false});
+  layer.weight.value = Tensor<double>({1, 1, 2, 2}, {0, 1, 2, 3});
+  return layer;
+}
+
+}  // namespace
+
+TEST_CASE("Conv2d: the textbook case") {
+  auto plain = textbook_layer(0), padded = textbook_layer(1);
+  CHECK(test::relative_error(test::run(plain, textbook_image()), Tensor<double>({1, 1, 2, 2}, {19, 25, 37, 43})) == 0);
+  CHECK(test::relative_error(test::run(padded, textbook_image()), Tensor<double>({1, 1, 4, 4}, {0, 3, 8, 4, 9, 19, 25, 10, 21, 37, 43, 16, 6, 7, 8, 0})) == 0);
+}
+
+TEST_CASE_TEMPLATE("Conv2d: agrees with the definition", T, float, double) {
+  const auto check = [](const Conv2dOptions& o, Shape x) { check_against_definition<T>(o, x); };
+  check({.in = 3, .out = 4, .kernel = 3}, {2, 3, 7, 6});
+  check({.in = 1, .out = 6, .kernel = 5, .padding = 2}, {5, 1, 28, 28});  // LeNet-5
+  check({.in = 6, .out = 16, .kernel = 5}, {3, 6, 14, 14});
+  check({.in = 2, .out = 3, .kernel = {1, 4}, .stride = {1, 2}, .padding = {0, 3}}, {2, 2, 8, 5});
+  check({.in = 2, .out = 3, .kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 0, 2, 1}}, {2, 2, 9, 10});  // asymmetric
+  check({.in = 2, .out = 13, .kernel = 2, .stride = 3, .padding = 1}, {1, 2, 8, 11});                      // stride > kernel
+  check({.in = 2, .out = 2, .kernel = 1, .stride = 2}, {1, 2, 7, 7});
+  check({.in = 2, .out = 5, .kernel = 3, .dilation = {2, 3}}, {1, 2, 9, 9});
+  check({.in = 3, .out = 5, .kernel = 3, .stride = 2, .padding = 2, .dilation = 2}, {2, 3, 11, 9});
+  check({.in = 3, .out = 2, .kernel = 2, .stride = {3, 2}, .dilation = {2, 5}}, {2, 3, 11, 9});
+  check({.in = 4, .out = 6, .kernel = 3, .padding = 1, .groups = 2}, {2, 4, 5, 5});
+  check({.in = 3, .out = 3, .kernel = 3, .groups = 3, .bias = false}, {2, 3, 6, 9});                    // depthwise
+  check({.in = 3, .out = 6, .kernel = 3, .stride = 2, .padding = 1, .groups = 3}, {1, 3, 33, 35});      // with a multiplier
+  check({.in = 3, .out = 9, .kernel = 5, .padding = 2, .groups = 3}, {1, 3, 8, 8});
+  check({.in = 5, .out = 2, .kernel = 1}, {3, 5, 4, 4});
+  check({.in = 2, .out = 3, .kernel = 5}, {3, 2, 5, 5});  // the whole image
+  check({.in = 2, .out = 3, .kernel = {4, 5}, .groups = 1}, {1, 2, 4, 5});
+  check({.in = 2, .out = 4, .kernel = 5, .groups = 2}, {2, 2, 5, 5});
+  check({.in = 2, .out = 3, .kernel = 4, .padding = Padding::same()}, {2, 2, 7, 6});
+  check({.in = 2, .out = 3, .kernel = 3, .stride = 2, .padding = Padding::same()}, {2, 2, 8, 7});
+  check({.in = 2, .out = 3, .kernel = 4, .stride = 3, .padding = Padding::same_lower()}, {2, 2, 8, 10});
+  check({.in = 1, .out = 1, .kernel = 1}, {1, 1, 1, 1});
+  check({.in = 1, .out = 2, .kernel = 3, .padding = 4}, {1, 1, 2, 1});  // windows in the padding alone
+}
+
+TEST_CASE_TEMPLATE("Conv2d: large enough to be cut into blocks of rows and channels", T, float, double) {
+  check_against_definition<T>({.in = 40, .out = 14, .kernel = 3, .padding = 1}, {1, 40, 17, 40});
+  check_against_definition<T>({.in = 2, .out = 3, .kernel = 3, .padding = 1}, {1, 2, 60, 300});
+  check_against_definition<T>({.in = 1, .out = 7, .kernel = {2, 3}}, {2, 1, 57, 210});  // the last block is shorter
+  check_against_definition<T>({.in = 32, .out = 3, .kernel = 1}, {1, 32, 60, 64});  // channels a power of two apart
+}
+
+TEST_CASE_TEMPLATE("Conv2d: gradients by finite differences", Space, VENTRAL_TEST_SPACES) {
+  const auto check = [](const Conv2dOptions& options, Shape shape) {
+    const auto x = test::random_tensor<double, Space>(shape);
+    Conv2d<double, Space> layer(options);
+    test::check_gradient(layer, x);
+    Sequential<double, Space> behind;
+    behind.add("front", Tanh<double, Space>()).add("conv", layer);
+    test::check_gradient(behind, x);
+  };
+  check({.in = 2, .out = 3, .kernel = {3, 2}, .stride = {2, 1}, .padding = {1, 0, 0, 2}}, {2, 2, 6, 5});
+  check({.in = 4, .out = 4, .kernel = 3, .padding = 2, .dilation = 2, .groups = 4}, {1, 4, 5, 6});
+  check({.in = 2, .out = 3, .kernel = 4}, {3, 2, 4, 4});
+}
+
+TEST_CASE_TEMPLATE("Conv2d: an empty batch", T, float, double) {
+  for (const Index kernel : {3, 6}) {
+    Conv2d<T> layer({.in = 2, .out = 3, .kernel = kernel});
+    const Shape out = layer.output_shape({0, 2, 6, 6});
+    CHECK(out == Shape{0, 3, 7 - kernel, 7 - kernel});
+    const auto result = test::run_backward(layer, Tensor<T>({0, 2, 6, 6}), Tensor<T>(out));
+    CHECK(result.y.size() == 0);
+    CHECK(layer.weight.gradient.shape() == layer.weight.value.shape());
+    for (const T v : layer.weight.gradient) CHECK(v == 0);
+    for (const T v : layer.bias.gradient) CHECK(v == 0);
+  }
+}
+
+TEST_CASE("Conv2d: the same bits for any number of threads") {
+  const int before = cpu::threads();
+  for (const Conv2dOptions& options :
+       {Conv2dOptions{.in = 1, .out = 6, .kernel = 5, .padding = 2}, Conv2dOptions{.in = 3, .out = 3, .kernel = 3, .groups = 3}}) {
+    const Shape shape{37, options.in, 20, 20};
+    const auto x = test::random_tensor<float>(shape, 1);
+    Conv2d<float> a(options), b(options);
+    const auto dy = test::random_tensor<float>(a.output_shape(shape), 2);
+    cpu::set_threads(1);
+    const auto one = test::run_backward(a, x, dy);
+    cpu::set_threads(2);
+    const auto two = test::run_backward(b, x, dy);
+    CHECK(std::equal(one.y.begin(), one.y.end(), two.y.begin()));
+    CHECK(std::equal(one.dx.begin(), one.dx.end(), two.dx.begin()));
+    CHECK(std::equal(a.weight.gradient.begin(), a.weight.gradient.end(), b.weight.gradient.begin()));
+    CHECK(std::equal(a.bias.gradient.begin(), a.bias.gradient.end(), b.bias.gradient.begin()));
+  }
+  cpu::set_threads(before);
+}
+
+TEST_CASE("Conv2d: gradients accumulate, frozen parameters and an unwanted dx are skipped") {
+  Conv2d<double> layer({.in = 2, .out = 3, .kernel = 3});
+  const auto x = test::random_tensor<double>({2, 2, 5, 5}), dy = test::random_tensor<double>({2, 3, 3, 3}, 2);
+  test::run_backward(layer, x, dy);
+  auto once = layer.weight.gradient.clone();
+  test::run_backward(layer, x, dy);
+  for (double& v : once) v *= 2;
+  CHECK(test::relative_error(layer.weight.gradient, once) < 1e-15);
+  layer.weight.frozen = true;
+  layer.bias.gradient.zero();
+  Pass<Cpu> pass(Mode::training);
+  layer.backward(x, dy, dy, nullptr, pass);
+  CHECK(test::relative_error(layer.weight.gradient, once) < 1e-15);
+  CHECK(layer.bias.gradient[0] != 0);
+}
+
+TEST_CASE("Conv2d: parameters, FLOPs, window") {
+  Conv2d<float> layer({.in = 6, .out = 16, .kernel = 5});
+  CHECK(layer.parameters().size() == 2);
+  CHECK(layer.weight.value.shape() == Shape{16, 6, 5, 5});
+  CHECK(layer.flops({64, 6, 14, 14}) == 2 * 64 * 16 * 100 * 150);
+  CHECK(layer.window().kernel == Pair(5));
+  CHECK(Conv2d<float>({.in = 4, .out = 4, .kernel = 3, .groups = 4, .bias = false}).parameters().size() == 1);
+  Conv2d<float> again({.in = 6, .out = 16, .kernel = 5});
+  CHECK(std::equal(layer.weight.value.begin(), layer.weight.value.end(), again.weight.value.begin()));
+  again.initialize(Random(5));
+  CHECK(layer.weight.value[0] != again.weight.value[0]);
+}
+
+TEST_CASE("Conv2d: error messages") {
+  const auto message = [](auto f) { return test::message_of<ShapeError>(f); };
+  const Conv2d<float> layer({.in = 1, .out = 6, .kernel = 5});
+  CHECK(message([&] { layer.output_shape({8, 3, 32, 32}); }) == "Conv2d: input [8,3,32,32] has 3 channels; weight [6,1,5,5] expects 1");
+  CHECK(message([&] { layer.output_shape({8, 784}); }) == "Conv2d: input [8,784] has rank 2; [N,1,H,W] is needed");
+  CHECK(message([&] { layer.output_shape({8, 1, 4, 28}); }) == "Conv2d: height 4 with padding 0+0 is smaller than the window, which spans 5");
+  CHECK(message([] { Conv2d<float>({.in = 3, .out = 4, .kernel = 3, .groups = 2}); }) == "Conv2d: 3 channels in and 4 out cannot be cut into 2 groups");
+  CHECK(message([] { Conv2d<float>({.in = 0, .out = 4, .kernel = 3}); }) == "Conv2d: in 0, out 4 and groups 1 must be positive");
+  CHECK(message([] { Conv2d<float>({.in = 1, .out = 4, .kernel = 3, .stride = 0}); }) == "Conv2d: stride 0x0 must be positive");
+  CHECK(message([] { Conv2d<float>({.in = 1, .out = 4, .kernel = {3, 0}}); }) == "Conv2d: kernel 3x0 must be positive");
+}

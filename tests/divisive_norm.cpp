@@ -1,0 +1,260 @@
+#include "ventral/layers/divisive_norm.hpp"
+
+#include "support.hpp"
+#include "ventral/layers/activation.hpp"
+#include "ventral/layers/local_response_norm.hpp"
+
+using namespace ventral;
+
+namespace {
+
+/// The formula, read literally, in double.
+Tensor<double> direct(const DivisiveNormOptions& o, const Tensor<double>& x) {
+  Tensor<double> y(x.shape());
+  const Index c = x.dim(1), h = x.dim(2), w = x.dim(3);
+  for (Index n = 0; n < x.dim(0); ++n)
+    for (Index i = 0; i < c; ++i)
+      for (Index j = 0; j < h; ++j)
+        for (Index k = 0; k < w; ++k) {
+          double sum = 0;
+          for (Index p = i - o.channels.before; p <= i + o.channels.after; ++p)
+            for (Index q = j - o.height.before; q <= j + o.height.after; ++q)
+              for (Index r = k - o.width.before; r <= k + o.width.after; ++r)
+                if (p >= 0 && p < c && q >= 0 && q < h && r >= 0 && r < w) sum += std::pow(std::abs(x.at(n, p, q, r)), o.exponent);
+          const double box = static_cast<double>(o.channels.extent() * o.height.extent() * o.width.extent());
+          const double divisor = std::pow(o.k + o.alpha / box * sum, o.beta);
+          y.at(n, i, j, k) = divisor < o.threshold ? x.at(n, i, j, k) : x.at(n, i, j, k) / divisor;
+        }
+  return y;
+}
+
+const std::vector<DivisiveNormOptions>& variants() {
+  static const std::vector<DivisiveNormOptions> all = {
+      {.channels = 5, .k = 2, .alpha = 0.5, .beta = 0.75},
+      {.channels = {3, 0}, .k = 1, .alpha = 2, .beta = 1},
+      {.height = 3, .width = 5, .k = 0.1, .alpha = 1, .beta = 0.5},
+      {.height = {0, 2}, .width = {4, 1}, .k = 0.5, .alpha = 3, .beta = 1.2, .exponent = 1},
+      {.channels = 3, .height = 3, .width = {2, 0}, .k = 0.7, .alpha = 1.5, .beta = 0.6, .exponent = 2.5},
+      {.channels = 9, .height = 9, .width = 9, .k = 0.3, .alpha = 20, .beta = 0.5},  // larger than the tensor
+      {.channels = 3, .height = 3, .width = 3, .k = 0, .alpha = 27, .beta = 0.5, .threshold = 4},
+      {.k = 1, .alpha = 1, .beta = 0.5},
+  };
+  return all;
+}
+
+DivisiveNormOptions learned(DivisiveNormOptions o, Index per_channel = 0) {
+  o.learn = {.k = o.k > 0, .alpha = true, .beta = true};
+  o.per_channel = per_channel;
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("DivisiveNorm: the formula by hand", Space, VENTRAL_TEST_SPACES) {
+  // |box| 3, alpha 3: D = 1 + 1 + 4, 1 + 1 + 4 + 9, 1 + 4 + 9
+  DivisiveNorm<double, Space> layer({.channels = 3, .k = 1, .alpha = 3, .beta = 0.5});
+  const auto x = Tensor<double>({1, 3, 1, 1}, {1, 2, 3}).to<Space>();
+  const Tensor<double> expected({1, 3, 1, 1}, {1 / std::sqrt(6.0), 2 / std::sqrt(15.0), 3 / std::sqrt(14.0)});
+  CHECK(test::relative_error(test::run(layer, x).template to<Cpu>(), expected) < 1e-15);
+}
+
+TEST_CASE_TEMPLATE("DivisiveNorm: every kind of box agrees with a direct sum", Space, VENTRAL_TEST_SPACES) {
+  for (const Shape shape : {Shape{2, 6, 7, 5}, Shape{1, 1, 3, 9}, Shape{3, 4, 1, 1}}) {
+    const auto x = test::random_tensor<double>(shape, 4, 0.3, 2);
+    for (const auto& o : variants()) {
+      DivisiveNorm<double, Space> layer(o);
+      DivisiveNorm<float, Space> single(o);
+      const auto expected = direct(o, x);
+      CHECK(test::relative_error(test::run(layer, x.to<Space>()).template to<Cpu>(), expected) < 1e-14);
+      CHECK(test::relative_error(test::run(layer, x.to<Space>(), Mode::training).template to<Cpu>(), expected) < 1e-14);
+      CHECK(test::relative_error(test::run(single, x.cast<float>().to<Space>()).template to<Cpu>(), expected) < 1e-6);
+    }
+  }
+}
+
+TEST_CASE("DivisiveNorm: float stays right element by element, 1e-3 next to 1e4") {
+  Random random(9);
+  Tensor<double> x({1, 12, 17, 19});
+  for (double& v : x) v = static_cast<double>(static_cast<float>(std::pow(10.0, random.uniform(-3, 4)) * (random.uniform() < 0.5 ? -1 : 1)));
+  const DivisiveNormOptions o{.channels = 3, .height = 3, .width = 3, .k = 1e-6, .alpha = 1, .beta = 0.5};
+  DivisiveNorm<float> layer(o);
+  const auto y = test::run(layer, x.cast<float>());
+  const auto expected = direct(o, x);
+  double worst = 0;
+  for (Index i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(y[i]) / expected[i] - 1));
+  CHECK(worst < 2e-6);
+}
+
+TEST_CASE_TEMPLATE("DivisiveNorm: gradients by x, k, alpha, beta", Space, VENTRAL_TEST_SPACES) {
+  const auto x = test::random_tensor<double>({2, 4, 5, 6}, 6, 0.2, 1.5);
+  for (const auto& o : variants())
+    for (const Index per_channel : {0, 4}) {
+      DivisiveNorm<double, Space> layer(learned(o, per_channel));
+      CHECK(layer.parameters().size() == (o.k > 0 ? 3 : 2));
+      if (per_channel) layer.alpha.value = test::random_tensor<double, Space>({4}, 8, o.alpha, o.alpha / 5), layer.beta.value = test::random_tensor<double, Space>({4}, 9, o.beta, 0.1);
+      test::check_gradient(layer, x, {.max_elements = 60});
+      Sequential<double, Space> behind;
+      behind.add("front", Tanh<double, Space>({.amplitude = 2})).add("norm", layer);
+      test::check_gradient(behind, x, {.max_elements = 40});
+    }
+}
+
+TEST_CASE("DivisiveNorm: gradient in float agrees with double") {
+  const auto x = test::random_tensor<double>({2, 6, 9, 8}), dy = test::random_tensor<double>({2, 6, 9, 8}, 2);
+  for (const auto& o : variants()) {
+    DivisiveNorm<double> reference(learned(o));
+    DivisiveNorm<float> layer(learned(o));
+    const auto expected = test::run_backward(reference, x, dy);
+    CHECK(test::relative_error(test::run_backward(layer, x.cast<float>(), dy.cast<float>()).dx, expected.dx) < 1e-5);
+    CHECK(test::relative_error(layer.beta.gradient, reference.beta.gradient) < 1e-4);
+    CHECK(test::relative_error(layer.alpha.gradient, reference.alpha.gradient) < 1e-4);
+  }
+}
+
+TEST_CASE("DivisiveNorm: slope 0 at the kink, whatever the exponent") {
+  for (const double exponent : {0.5, 1.0, 2.0, 3.0}) {
+    DivisiveNorm<double> layer({.channels = 3, .k = 4, .alpha = 3, .beta = 0.5, .exponent = exponent});
+    const auto r = test::run_backward(layer, Tensor<double>({1, 2, 1, 1}, {0, 1}), Tensor<double>({1, 2, 1, 1}, {1, 1}));
+    CHECK(r.y[0] == 0);
+    CHECK(r.dx[0] == doctest::Approx(1 / std::sqrt(5.0)).epsilon(1e-12));
+  }
+}
+
+TEST_CASE("DivisiveNorm: with a threshold, weak neighbourhoods pass unchanged") {
+  // Pinto's V1-like model: divided by the Euclidean norm of the box where that is at least 1
+  DivisiveNorm<double> layer({.channels = 3, .k = 0, .alpha = 3, .beta = 0.5, .threshold = 1});
+  const auto r = test::run_backward(layer, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 3, 4, 0, 0}), Tensor<double>::full({3, 2, 1, 1}, 1));
+  CHECK(test::relative_error(r.y, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 0.6, 0.8, 0, 0})) < 1e-15);
+  CHECK(r.dx[0] == 1);
+  CHECK(r.dx[5] == 1);
+  CHECK(r.dx[2] == doctest::Approx(0.2 - 3.0 * 7 / 125));
+  DivisiveNorm<double> never({.k = 0.1, .beta = 0, .threshold = 2});
+  CHECK(test::run(never, Tensor<double>::full({1, 1, 1, 1}, 5))[0] == 5);
+}
+
+TEST_CASE("DivisiveNorm: saturation and surround suppression (Carandini and Heeger 2012)") {
+  DivisiveNorm<double> layer({.height = 3, .width = 3, .k = 1, .alpha = 9, .beta = 0.5});
+  const auto centre = [&](double c, double surround) {
+    auto x = Tensor<double>::full({1, 1, 3, 3}, surround);
+    x.at(0, 0, 1, 1) = c;
+    return test::run(layer, x).at(0, 0, 1, 1);
+  };
+  CHECK(centre(2, 0) > centre(1, 0));
+  CHECK(centre(1000, 0) == doctest::Approx(1).epsilon(1e-5));
+  CHECK(centre(2, 1) < centre(2, 0));
+  CHECK(centre(2, 2) < centre(2, 1));
+}
+
+TEST_CASE("DivisiveNorm: learned values count down to a floor, and the gradient can lift them from it") {
+  DivisiveNorm<double> layer({.channels = 3, .k = 1, .alpha = 1, .beta = 0.5, .learn = {.k = true, .alpha = true, .beta = true}, .smallest_k = 0.25});
+  const auto x = Tensor<double>::full({1, 1, 1, 1}, 1), up = Tensor<double>::full({1, 1, 1, 1}, -1), down = Tensor<double>::full({1, 1, 1, 1}, 1);
+  layer.k.value[0] = -3;
+  layer.alpha.value[0] = -2;
+  CHECK(test::run_backward(layer, x, up).y[0] == doctest::Approx(2));  // 1 / sqrt(0.25)
+  CHECK(layer.k.gradient[0] == 0);  // y is to grow, which would take k lower still
+  CHECK(layer.alpha.gradient[0] == 0);
+  static_cast<void>(test::run_backward(layer, x, down));
+  CHECK(layer.k.gradient[0] < 0);
+  CHECK(layer.alpha.gradient[0] < 0);
+}
+
+TEST_CASE("DivisiveNorm: frozen parameters, copies, initialize") {
+  DivisiveNorm<double> layer(learned({.channels = 3, .k = 2, .alpha = 0.5}));
+  layer.k.frozen = true;
+  const auto x = test::random_tensor<double>({1, 3, 2, 2});
+  test::run_backward(layer, x, x);
+  CHECK(layer.k.gradient.empty());
+  CHECK(layer.alpha.gradient.size() == 1);
+  layer.alpha.value[0] = 9;
+  DivisiveNorm<double> copy = layer;
+  copy.initialize(Random(1));
+  CHECK(copy.alpha.value[0] == 0.5);
+  CHECK(layer.alpha.value[0] == 9);
+  CHECK(DivisiveNorm<double>({.channels = 3}).parameters().empty());
+}
+
+TEST_CASE("DivisiveNorm: empty batch, NaN, other ranks") {
+  DivisiveNorm<float> layer(learned({.channels = 3, .height = 3, .width = 3}));
+  const auto r = test::run_backward(layer, Tensor<float>({0, 2, 4, 4}), Tensor<float>({0, 2, 4, 4}));
+  CHECK(r.dx.shape() == Shape{0, 2, 4, 4});
+  CHECK(layer.k.gradient[0] == 0);
+  Tensor<float> x = Tensor<float>::full({1, 1, 5, 5}, 1);
+  x.at(0, 0, 2, 2) = NAN;
+  const auto y = test::run(layer, x);
+  CHECK(std::isnan(y.at(0, 0, 1, 1)));
+  CHECK(y.at(0, 0, 0, 4) == y.at(0, 0, 4, 0));
+  CHECK(std::isfinite(y.at(0, 0, 0, 4)));
+
+  DivisiveNorm<double> channels({.channels = 3});
+  const auto image = test::random_tensor<double>({2, 4, 3, 2});
+  const auto expected = test::run(channels, image);
+  Tensor<double> row({2, 4, 6}), volume({2, 4, 1, 3, 2});
+  std::copy(image.begin(), image.end(), row.begin());
+  std::copy(image.begin(), image.end(), volume.begin());
+  const auto same = [&](const Tensor<double>& a) { return std::equal(a.begin(), a.end(), expected.begin()); };
+  CHECK(same(test::run(channels, row)));
+  CHECK(same(test::run(channels, volume)));
+  test::check_gradient(channels, test::random_tensor<double>({3, 5}));
+}
+
+TEST_CASE("DivisiveNorm: the same bits for any number of threads") {
+  const auto x = test::random_tensor<float>({3, 7, 40, 33}), dy = test::random_tensor<float>({3, 7, 40, 33}, 2);
+  const int before = cpu::threads();
+  const auto with = [&](int threads) {
+    cpu::set_threads(threads);
+    DivisiveNorm<float> layer(learned({.channels = 3, .height = 5, .width = 7, .beta = 0.75}, 7));
+    auto r = test::run_backward(layer, x, dy);
+    Tensor<float> all({2, x.size() + 21});
+    std::copy(r.y.begin(), r.y.end(), all.begin());
+    std::copy(r.dx.begin(), r.dx.end(), all.begin() + x.size());
+    float* rest = all.begin() + 2 * x.size();
+    for (auto* p : {&layer.k, &layer.alpha, &layer.beta}) rest = std::copy(p->gradient.begin(), p->gradient.end(), rest);
+    return all;
+  };
+  const auto one = with(1), three = with(3);
+  cpu::set_threads(before);
+  CHECK(std::equal(one.begin(), one.end(), three.begin()));
+}
+
+TEST_CASE("DivisiveNorm: errors") {
+  using D = DivisiveNorm<float>;
+  const auto refused = [](DivisiveNormOptions o) { return test::message_of<Error>([&] { D layer(o); }); };
+  CHECK(refused({.k = -1}) == "DivisiveNorm: k -1 must be positive, or 0 with a threshold");
+  CHECK(refused({.k = 0}) == "DivisiveNorm: k 0 must be positive, or 0 with a threshold");
+  CHECK(refused({.alpha = -1}) == "DivisiveNorm: alpha -1 and beta 0.5 must not be negative");
+  CHECK(refused({.k = NAN}) == "DivisiveNorm: k nan must be positive, or 0 with a threshold");
+  CHECK(refused({.exponent = 0}) == "DivisiveNorm: exponent 0 must be positive");
+  CHECK(refused({.threshold = -1}) == "DivisiveNorm: threshold -1 must not be negative");
+  CHECK(refused({.per_channel = -2}) == "DivisiveNorm: per_channel -2 is negative; a number of channels or 0 is needed");
+  CHECK(refused({.height = {-1, 2}}) == "DivisiveNorm: the box reaches {-1, 2} in height; 0 to 2^20 is needed");
+  CHECK(refused({.k = 1e-9, .learn = {.k = true}}) == "DivisiveNorm: a learned k of 1e-09 must be at least smallest_k, 1e-06, and that positive");
+  const auto misfit = [](DivisiveNormOptions o, Shape x) { return test::message_of<ShapeError>([&] { static_cast<void>(D(o).output_shape(x)); }); };
+  CHECK(misfit({.channels = 3}, {5}) == "DivisiveNorm: input [5] has no channel axis; [N,C,...] is needed");
+  CHECK(misfit({.height = 3}, {1, 2, 3}) == "DivisiveNorm: input [1,2,3] has rank 3; a box of 3 rows and 1 columns expects [N,C,H,W]");
+  CHECK(misfit({.per_channel = 4}, {1, 2, 3, 3}) == "DivisiveNorm: input [1,2,3,3] has 2 channels; per_channel expects 4");
+}
+
+TEST_CASE("LocalResponseNorm: even windows lean back, or forward as in ONNX") {
+  const Tensor<double> x({1, 4, 1, 1}, {1, 2, 3, 4});
+  const auto y = [&](EvenWindow even) {
+    LocalResponseNorm<double> layer({.size = 4, .alpha = 4, .beta = 1, .k = 1, .even = even});
+    return test::run(layer, x);
+  };
+  CHECK(test::relative_error(y(EvenWindow::back), Tensor<double>({1, 4, 1, 1}, {1.0 / 6, 2.0 / 15, 3.0 / 31, 4.0 / 30})) < 1e-15);
+  CHECK(test::relative_error(y(EvenWindow::forward), Tensor<double>({1, 4, 1, 1}, {1.0 / 15, 2.0 / 31, 3.0 / 30, 4.0 / 26})) < 1e-15);
+  LocalResponseNorm<double> even({.size = 4, .alpha = 0.5});
+  test::check_gradient(even, test::random_tensor<double>({2, 6, 3, 2}));
+  CHECK(even.parameters().empty());
+}
+
+TEST_CASE("LocalResponseNorm: AlexNet's values, names in messages and networks") {
+  LocalResponseNorm<double> layer({.size = 5, .alpha = 5e-4, .beta = 0.75, .k = 2});
+  const auto y = test::run(layer, Tensor<double>::full({1, 7, 1, 1}, 10));
+  CHECK(y[3] == doctest::Approx(10 / std::pow(2 + 1e-4 * 500, 0.75)).epsilon(1e-13));
+  CHECK(test::message_of<ShapeError>([] { LocalResponseNorm<float> bad({.size = 0}); }) == "LocalResponseNorm: size 0; at least 1 channel is needed");
+  CHECK(test::message_of<Error>([] { LocalResponseNorm<float> bad({.k = 0}); }) == "LocalResponseNorm: k 0 must be positive, or 0 with a threshold");
+  Sequential<double> net;
+  net.add("norm1", layer);
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(net.output_shape({3})); }) == "LocalResponseNorm 'norm1': input [3] has no channel axis; [N,C,...] is needed");
+  CHECK(net.summary({1, 7, 4, 4}).find("LocalResponseNorm") != std::string::npos);
+}

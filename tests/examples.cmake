@@ -1,0 +1,18 @@
+# The printed result of each example; --help of all.
+file(GLOB example_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/examples/[0-9][0-9]_*.cpp")
+foreach(source IN LISTS example_sources)
+  get_filename_component(name "${source}" NAME_WE)
+  ventral_expect(example.${name}_help ${name} 0 "--help" --help)
+  ventral_expect(example.${name}_mistake ${name} 2 "no_such_option" --no_such_option)
+endforeach()
+
+# Those that may not be there yet are left out.
+function(ventral_example name text)
+  if(TARGET ${name})
+    ventral_expect(example.${name} ${name} 0 "${text}" ${ARGN})
+  endif()
+endfunction()
+ventral_example(01_perceptron "result: AND 4, OR 4, XOR [0-3], XOR with a hidden layer 4 of 4")
+ventral_example(02_convolution "result: 19 25 37 43")
+ventral_example(03_lenet "test accuracy [0-9.]+ %" --epochs 1 --train 500 --out "${PROJECT_BINARY_DIR}/example_03")
+ventral_example(04_own_layer "result: gradient error below 1e-6")

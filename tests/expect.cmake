@@ -1,0 +1,17 @@
+# Runs PROGRAM with ARGUMENTS and fails unless it ends with STATUS (0) and prints something that matches TEXT.
+# With MANIFEST, the last argument is a folder, which is first given this manifest.json and one array of tests/gold/wrong.
+cmake_minimum_required(VERSION 3.20)
+if(MANIFEST)
+  list(GET ARGUMENTS -1 folder)
+  file(WRITE "${folder}/manifest.json" "${MANIFEST}")
+  file(COPY "${CMAKE_CURRENT_LIST_DIR}/gold/wrong/right.x.npy" DESTINATION "${folder}")
+endif()
+execute_process(COMMAND "${PROGRAM}" ${ARGUMENTS} RESULT_VARIABLE status OUTPUT_VARIABLE out ERROR_VARIABLE error)
+set(text "${out}${error}")
+message("${text}")
+if(NOT status EQUAL "0${STATUS}")
+  message(FATAL_ERROR "status ${status}; 0${STATUS} expected")
+endif()
+if(NOT text MATCHES "${TEXT}")
+  message(FATAL_ERROR "nothing matches '${TEXT}'")
+endif()

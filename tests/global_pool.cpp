@@ -1,0 +1,71 @@
+#include "ventral/layers/global_pool.hpp"
+
+#include "support.hpp"
+#include "ventral/layers/activation.hpp"
+
+using namespace ventral;
+
+TEST_CASE_TEMPLATE("global pooling: planes of every size", T, float, double) {
+  for (const Index w : {1, 3, 8, 17, 45}) {
+    const auto x = test::random_tensor<T>({3, 2, 5, w}), dy = test::random_tensor<T>({3, 2, 1, 1}, 2);
+    GlobalMaxPool<T> max;
+    GlobalMeanPool<T> mean;
+    Tensor<T> y_max({3, 2, 1, 1}), y_mean({3, 2, 1, 1}), dx_max({3, 2, 5, w}), dx_mean({3, 2, 5, w});
+    for (Index p = 0; p < 6; ++p) {
+      Index best = p * 5 * w;
+      double sum = 0;
+      for (Index i = p * 5 * w; i < (p + 1) * 5 * w; ++i) {
+        if (x[i] > x[best]) best = i;
+        sum += static_cast<double>(x[i]);
+        dx_mean[i] = dy[p] / static_cast<T>(5 * w);
+      }
+      y_max[p] = x[best];
+      y_mean[p] = static_cast<T>(sum / static_cast<double>(5 * w));
+      dx_max[best] = dy[p];
+    }
+    const auto a = test::run_backward(max, x, dy), b = test::run_backward(mean, x, dy);
+    CHECK(test::relative_error(a.y, y_max) == 0);
+    CHECK(test::relative_error(test::run(max, x), y_max) == 0);
+    CHECK(test::relative_error(a.dx, dx_max) == 0);
+    CHECK(test::relative_error(b.y, y_mean) < (sizeof(T) == 4 ? 1e-6 : 1e-14));
+    CHECK(test::relative_error(b.dx, dx_mean) == 0);
+  }
+}
+
+TEST_CASE_TEMPLATE("global pooling: gradients", Space, VENTRAL_TEST_SPACES) {
+  const auto x = test::random_tensor<double, Space>({2, 3, 5, 6});
+  const auto check = [&](auto layer) {
+    test::check_gradient(layer, x);
+    Sequential<double, Space> behind;
+    behind.add("front", Tanh<double, Space>()).add("pool", layer);
+    test::check_gradient(behind, x);
+  };
+  check(GlobalMaxPool<double, Space>());
+  check(GlobalMeanPool<double, Space>());
+}
+
+TEST_CASE("global max pooling: ties go to the first, NaN wins wherever it is") {
+  GlobalMaxPool<float> pool;
+  for (const Index n : {1, 5, 16, 40, 100}) {
+    const auto equal = test::run_backward(pool, Tensor<float>::full({1, 1, 1, n}, -2), Tensor<float>::full({1, 1, 1, 1}, 3));
+    CHECK(equal.y[0] == -2);
+    CHECK(equal.dx[0] == 3);
+    for (Index at = 0; at < n; ++at) {
+      auto x = test::random_tensor<float>({1, 1, 1, n});
+      x[at] = NAN;
+      const auto r = test::run_backward(pool, x, Tensor<float>::full({1, 1, 1, 1}, 3));
+      CHECK(std::isnan(r.y[0]));
+      CHECK(r.dx[at] == 3);
+    }
+    CHECK(test::run(pool, Tensor<float>::full({1, 1, 1, n}, -INFINITY))[0] == -INFINITY);
+  }
+}
+
+TEST_CASE("global pooling: empty batch, messages") {
+  GlobalMaxPool<float> max;
+  GlobalMeanPool<float> mean;
+  CHECK(test::run(max, Tensor<float>({0, 4, 3, 3})).shape() == Shape{0, 4, 1, 1});
+  CHECK(test::run_backward(mean, Tensor<float>({2, 0, 3, 3}), Tensor<float>({2, 0, 1, 1})).dx.shape() == Shape{2, 0, 3, 3});
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(max.output_shape({2, 3})); }) == "GlobalMaxPool: input [2,3] has rank 2; [N,C,H,W] expected");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(mean.output_shape({2, 3, 0, 5})); }) == "GlobalMeanPool: input [2,3,0,5] has planes of 0 cells; 1 to 2^31 expected");
+}

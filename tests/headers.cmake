@@ -1,0 +1,46 @@
+# Each public header is compiled alone, twice included, by every compiler there is; the umbrella holds every header that needs the standard library alone.
+set(checked ${plain_headers} ventral/ventral.hpp ${image_headers})
+if(TARGET ventral::io)
+  list(APPEND checked ${io_headers})
+endif()
+set(header_compilers "${CMAKE_CXX_COMPILER}")
+file(REAL_PATH "${CMAKE_CXX_COMPILER}" own_compiler)
+foreach(other g++ clang++)
+  find_program(VENTRAL_TEST_${other} ${other})
+  mark_as_advanced(VENTRAL_TEST_${other})
+  if(VENTRAL_TEST_${other})
+    file(REAL_PATH "${VENTRAL_TEST_${other}}" other_compiler)
+    if(NOT other_compiler STREQUAL own_compiler)
+      list(APPEND header_compilers "${VENTRAL_TEST_${other}}")
+    endif()
+  endif()
+endforeach()
+
+foreach(compiler IN LISTS header_compilers)
+  get_filename_component(compiler_name "${compiler}" NAME)
+  set(stamps "")
+  foreach(header IN LISTS checked)
+    if(NOT EXISTS "${PROJECT_SOURCE_DIR}/include/${header}")
+      continue()
+    endif()
+    string(REPLACE "/" "." flat "${header}")
+    set(source "${CMAKE_CURRENT_BINARY_DIR}/headers/${flat}.cpp")
+    set(stamp "${CMAKE_CURRENT_BINARY_DIR}/headers/${compiler_name}/${flat}.ok")
+    if(NOT EXISTS "${source}")
+      file(WRITE "${source}" "#include \"${header}\"\n#include \"${header}\"\n")
+    endif()
+    add_custom_command(
+      OUTPUT "${stamp}"
+      COMMAND "${compiler}" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Werror "-I${PROJECT_SOURCE_DIR}/include" -MD -MF "${stamp}.d" -MT "${stamp}" "${source}"
+      COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
+      DEPENDS "${source}" DEPFILE "${stamp}.d" COMMENT "${header} alone with ${compiler_name}" VERBATIM)
+    list(APPEND stamps "${stamp}")
+  endforeach()
+  file(MAKE_DIRECTORY "${CMAKE_CURRENT_BINARY_DIR}/headers/${compiler_name}")
+  add_custom_target(ventral_headers_${compiler_name} DEPENDS ${stamps})
+  add_test(NAME headers.${compiler_name} COMMAND "${CMAKE_COMMAND}" --build "${PROJECT_BINARY_DIR}" --target ventral_headers_${compiler_name})
+  set_tests_properties(headers.${compiler_name} PROPERTIES RESOURCE_LOCK build LABELS headers)
+endforeach()
+
+add_test(NAME headers.umbrella COMMAND "${CMAKE_COMMAND}" "-DHEADERS=${plain_headers}" "-DUMBRELLA=${PROJECT_SOURCE_DIR}/include/ventral/ventral.hpp" -P
+                                       "${CMAKE_CURRENT_SOURCE_DIR}/umbrella.cmake")

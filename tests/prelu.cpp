@@ -1,0 +1,74 @@
+#include "ventral/layers/prelu.hpp"
+
+#include "support.hpp"
+#include "ventral/layers/activation.hpp"
+
+using namespace ventral;
+
+TEST_CASE_TEMPLATE("PReLU: values by hand, one slope for all and one a channel", T, float, double) {
+  const Tensor<T> x({2, 2, 2}, {-1, 2, -4, 0, 3, -8, -2, 5}), dy({2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
+  PReLU<T> one;
+  const auto a = test::run_backward(one, x, dy);
+  CHECK(test::relative_error(a.y, Tensor<T>({2, 2, 2}, {-0.25, 2, -1, 0, 3, -2, -0.5, 5})) == 0);
+  CHECK(test::relative_error(a.dx, Tensor<T>({2, 2, 2}, {0.25, 2, 0.75, 1, 5, 1.5, 1.75, 8})) == 0);
+  CHECK(test::relative_error(one.weight.gradient, Tensor<T>({1}, {-1 - 12 - 48 - 14})) == 0);
+  PReLU<T> two({.channels = 2, .initial = 0.5});
+  two.weight.value[1] = -2;
+  const auto b = test::run_backward(two, x, dy);
+  CHECK(test::relative_error(b.y, Tensor<T>({2, 2, 2}, {-0.5, 2, 8, 0, 3, -4, 4, 5})) == 0);
+  CHECK(test::relative_error(b.dx, Tensor<T>({2, 2, 2}, {0.5, 2, -6, -8, 5, 3, -14, 8})) == 0);
+  CHECK(test::relative_error(two.weight.gradient, Tensor<T>({2}, {-1 - 48, -12 - 14})) == 0);
+  test::run_backward(two, x, dy);
+  CHECK(two.weight.gradient[0] == -98);  // accumulates
+  two.weight.frozen = true;
+  test::run_backward(two, x, dy);
+  CHECK(two.weight.gradient[0] == -98);
+}
+
+TEST_CASE_TEMPLATE("PReLU: gradients", Space, VENTRAL_TEST_SPACES) {
+  const auto check = [&](auto layer, const Tensor<double, Space>& x) {
+    test::check_gradient(layer, x);
+    Sequential<double, Space> behind;
+    behind.add("front", Tanh<double, Space>({.amplitude = 1.7159, .gain = 2.0 / 3})).add("prelu", layer);
+    test::check_gradient(behind, x);
+  };
+  check(PReLU<double, Space>(), test::random_tensor<double, Space>({3, 2, 5, 7}));
+  check(PReLU<double, Space>({.channels = 3}), test::random_tensor<double, Space>({4, 3, 5, 7}));
+  check(PReLU<double, Space>({.channels = 6}), test::random_tensor<double, Space>({9, 6}));
+  check(PReLU<double, Space>({.initial = -0.5}), test::random_tensor<double, Space>({23}));
+}
+
+TEST_CASE("PReLU: long inputs, the same bits on one and two threads, NaN, empty input") {
+  const auto x = test::random_tensor<float>({5, 3, 97, 31}), dy = test::random_tensor<float>({5, 3, 97, 31}, 2);
+  const int before = cpu::threads();
+  for (const Index channels : {1, 3}) {
+    PReLU<float> one({.channels = channels}), two = one;
+    cpu::set_threads(1);
+    const auto a = test::run_backward(one, x, dy);
+    cpu::set_threads(2);
+    const auto b = test::run_backward(two, x, dy);
+    CHECK(test::relative_error(a.dx, b.dx) == 0);
+    CHECK(test::relative_error(one.weight.gradient, two.weight.gradient) == 0);
+    Tensor<double> dw({channels});
+    bool right = true;
+    for (Index i = 0; i < x.size(); ++i) {
+      right = right && a.y[i] == (x[i] > 0 ? x[i] : 0.25f * x[i]) && a.dx[i] == (x[i] > 0 ? dy[i] : 0.25f * dy[i]);
+      if (x[i] <= 0) dw[channels == 1 ? 0 : i / (97 * 31) % 3] += static_cast<double>(x[i]) * static_cast<double>(dy[i]);
+    }
+    CHECK(right);
+    CHECK(test::relative_error(one.weight.gradient, dw) < 1e-6);
+    for (const float v : test::run(one, Tensor<float>::full({2, 3, 20}, NAN))) CHECK(std::isnan(v));
+    CHECK(test::run_backward(one, Tensor<float>({0, 3, 4}), Tensor<float>({0, 3, 4})).dx.shape() == Shape{0, 3, 4});
+    CHECK(test::run_backward(one, Tensor<float>({2, 3, 0}), Tensor<float>({2, 3, 0})).dx.shape() == Shape{2, 3, 0});
+  }
+  cpu::set_threads(before);
+}
+
+TEST_CASE("PReLU: messages") {
+  PReLU<float> layer({.channels = 4});
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) == "PReLU: input [8,3,5,5] has 3 channels; weight [4] expects 4");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8})); }) == "PReLU: input [8] has rank 1; [N,4,...] expected");
+  CHECK(test::message_of<ShapeError>([] { PReLU<float>({.channels = 0}); }) == "PReLU: 0 channels; at least 1 is needed");
+  CHECK(PReLU<float>().output_shape({8}) == Shape{8});
+  CHECK(PReLU<float>().output_shape(Shape{}) == Shape{});
+}
