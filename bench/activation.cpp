@@ -1,9 +1,10 @@
 // Activations: memory-bound where the formula is cheap (ReLU), arithmetic-bound where it is not (tanh).
+#include "ventral/layers/activation.hpp"
+
 #include <cmath>
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
-#include "ventral/layers/activation.hpp"
 
 namespace {
 
@@ -18,12 +19,18 @@ const Place places[] = {{"lenet-64x6x28", {64, 6, 28, 28}}, {"mnist-64x32x28", {
 
 double value(Kind kind, double x) {
   switch (kind) {
-    case Kind::relu: return x > 0 ? x : 0;
-    case Kind::leaky_relu: return x > 0 ? x : 0.01 * x;
-    case Kind::sigmoid: return 1 / (1 + std::exp(-x));
-    case Kind::tanh: return std::tanh(x);
-    case Kind::elu: return x > 0 ? x : std::expm1(x);
-    case Kind::softplus: return std::log1p(std::exp(x));
+    case Kind::relu:
+      return x > 0 ? x : 0;
+    case Kind::leaky_relu:
+      return x > 0 ? x : 0.01 * x;
+    case Kind::sigmoid:
+      return 1 / (1 + std::exp(-x));
+    case Kind::tanh:
+      return std::tanh(x);
+    case Kind::elu:
+      return x > 0 ? x : std::expm1(x);
+    case Kind::softplus:
+      return std::log1p(std::exp(x));
   }
   return 0;
 }
@@ -31,12 +38,18 @@ double value(Kind kind, double x) {
 double slope(Kind kind, double x) {
   const double s = 1 / (1 + std::exp(-x)), t = std::tanh(x);
   switch (kind) {
-    case Kind::relu: return x > 0 ? 1 : 0;
-    case Kind::leaky_relu: return x > 0 ? 1 : 0.01;
-    case Kind::sigmoid: return s * (1 - s);
-    case Kind::tanh: return 1 - t * t;
-    case Kind::elu: return x > 0 ? 1 : std::exp(x);
-    case Kind::softplus: return s;
+    case Kind::relu:
+      return x > 0 ? 1 : 0;
+    case Kind::leaky_relu:
+      return x > 0 ? 1 : 0.01;
+    case Kind::sigmoid:
+      return s * (1 - s);
+    case Kind::tanh:
+      return 1 - t * t;
+    case Kind::elu:
+      return x > 0 ? 1 : std::exp(x);
+    case Kind::softplus:
+      return s;
   }
   return 0;
 }

@@ -18,7 +18,7 @@ const Place places[] = {{"lenet-64x6x28", {64, 6, 28, 28}}, {"mnist-64x32x28", {
 
 /// Sums over one channel, in double.
 struct Channel {
-  double mean = 0, scale = 0;         // scale = 1 / sqrt(variance + eps)
+  double mean = 0, scale = 0;          // scale = 1 / sqrt(variance + eps)
   double gradient = 0, projected = 0;  // sum dy, sum dy normalized(x)
 };
 
@@ -27,7 +27,11 @@ struct Data {
   std::vector<Channel> channels;
 
   Data(Shape shape)
-      : x(random_tensor(shape, 1, -1, 3)), dy(random_tensor(shape, 2)), gamma(random_tensor({shape[1]}, 3, 0.5, 1.5)), beta(random_tensor({shape[1]}, 4)), channels(static_cast<std::size_t>(shape[1])) {
+      : x(random_tensor(shape, 1, -1, 3)),
+        dy(random_tensor(shape, 2)),
+        gamma(random_tensor({shape[1]}, 3, 0.5, 1.5)),
+        beta(random_tensor({shape[1]}, 4)),
+        channels(static_cast<std::size_t>(shape[1])) {
     const double count = static_cast<double>(x.size() / x.dim(1));
     for (Index i = 0; i < x.size(); ++i) of(i).mean += static_cast<double>(x[i]) / count;
     for (Index i = 0; i < x.size(); ++i) of(i).scale += (static_cast<double>(x[i]) - of(i).mean) * (static_cast<double>(x[i]) - of(i).mean) / count;

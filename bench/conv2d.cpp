@@ -1,4 +1,5 @@
-// Convolutions of LeNet-5, a small MNIST network, AlexNet, VGG and ResNet: forward, gradient by the input, gradient by the weights. FLOP are those of the direct sum.
+// Convolutions of LeNet-5, a small MNIST network, AlexNet, VGG and ResNet: forward, gradient by the input, gradient by the weights. FLOP are those of the
+// direct sum.
 #include "ventral/layers/conv2d.hpp"
 
 #include "support/layer_contender.hpp"
@@ -12,10 +13,10 @@ struct Place {
   const char* name;
   Index batch, in, size, out, kernel, stride, padding, groups;
 };
-const Place places[] = {{"lenetC1", 64, 1, 32, 6, 5, 1, 0, 1},       {"lenetC3", 64, 6, 14, 16, 5, 1, 0, 1},      {"mnist32", 64, 32, 28, 32, 3, 1, 1, 1},
-                        {"c64-14", 64, 64, 14, 64, 3, 1, 1, 1},      {"mnist-first", 64, 1, 28, 32, 3, 1, 1, 1},  {"alexconv1", 16, 3, 227, 96, 11, 4, 0, 1},
-                        {"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1},  {"vgg3", 8, 128, 56, 256, 3, 1, 1, 1},       {"res1x1", 16, 256, 56, 64, 1, 1, 0, 1},
-                        {"stem7x7", 16, 3, 224, 64, 7, 2, 3, 1},     {"dw3x3", 16, 128, 56, 128, 3, 1, 1, 128}};
+const Place places[] = {{"lenetC1", 64, 1, 32, 6, 5, 1, 0, 1},      {"lenetC3", 64, 6, 14, 16, 5, 1, 0, 1},     {"mnist32", 64, 32, 28, 32, 3, 1, 1, 1},
+                        {"c64-14", 64, 64, 14, 64, 3, 1, 1, 1},     {"mnist-first", 64, 1, 28, 32, 3, 1, 1, 1}, {"alexconv1", 16, 3, 227, 96, 11, 4, 0, 1},
+                        {"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1}, {"vgg3", 8, 128, 56, 256, 3, 1, 1, 1},      {"res1x1", 16, 256, 56, 64, 1, 1, 0, 1},
+                        {"stem7x7", 16, 3, 224, 64, 7, 2, 3, 1},    {"dw3x3", 16, 128, 56, 128, 3, 1, 1, 128}};
 
 struct Data {
   Place p;
@@ -46,7 +47,8 @@ struct Data {
     for (Index n = 0; n < p.batch; ++n)
       for (Index oh = 0; oh < across(); ++oh)
         for (Index ow = 0; ow < across(); ++ow)
-          sum += static_cast<double>(dy[((n * p.out + k) * across() + oh) * across() + ow]) * input(n, channel(k, c), oh * p.stride - p.padding + r, ow * p.stride - p.padding + s);
+          sum += static_cast<double>(dy[((n * p.out + k) * across() + oh) * across() + ow]) *
+                 input(n, channel(k, c), oh * p.stride - p.padding + r, ow * p.stride - p.padding + s);
     return sum;
   }
   double db(Index k) const {
@@ -76,8 +78,8 @@ Layer make_layer(const Place& p) { return Layer({.in = p.in, .out = p.out, .kern
 
 std::shared_ptr<const Data> make_data(const Place& p) {
   const Shape x{p.batch, p.in, p.size, p.size};
-  return std::make_shared<const Data>(
-      Data{p, random_tensor(x, 1), random_tensor({p.out, p.in / p.groups, p.kernel, p.kernel}, 2), random_tensor({p.out}, 3), random_tensor(make_layer(p).output_shape(x), 4)});
+  return std::make_shared<const Data>(Data{p, random_tensor(x, 1), random_tensor({p.out, p.in / p.groups, p.kernel, p.kernel}, 2), random_tensor({p.out}, 3),
+                                           random_tensor(make_layer(p).output_shape(x), 4)});
 }
 
 std::unique_ptr<Contender> ours(const Data& d, Part part) {

@@ -1,10 +1,11 @@
 // Divisive normalization over channels (AlexNet's), over space (surround suppression) and over both (Pinto's). LibTorch offers the first alone.
+#include "ventral/layers/divisive_norm.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
-#include "ventral/layers/divisive_norm.hpp"
 
 namespace {
 
@@ -48,7 +49,8 @@ struct Data {
     const Index w = i % width, h = i / width % height, c = i / (width * height) % channels, n = i / (width * height * channels);
     for (Index cc = std::max(Index{0}, c - box.channels / 2); cc <= std::min(channels - 1, c + box.channels / 2); ++cc)
       for (Index hh = std::max(Index{0}, h - box.height / 2); hh <= std::min(height - 1, h + box.height / 2); ++hh)
-        for (Index ww = std::max(Index{0}, w - box.width / 2); ww <= std::min(width - 1, w + box.width / 2); ++ww) body(((n * channels + cc) * height + hh) * width + ww);
+        for (Index ww = std::max(Index{0}, w - box.width / 2); ww <= std::min(width - 1, w + box.width / 2); ++ww)
+          body(((n * channels + cc) * height + hh) * width + ww);
   }
 };
 

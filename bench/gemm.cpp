@@ -16,7 +16,8 @@ struct Data {
   double element(Index i) const {
     const Index depth = a.dim(1), columns = b.dim(b_transposed ? 0 : 1), row = i / columns, column = i % columns;
     double sum = 0;
-    for (Index p = 0; p < depth; ++p) sum += static_cast<double>(a[row * depth + p]) * static_cast<double>(b_transposed ? b[column * depth + p] : b[p * columns + column]);
+    for (Index p = 0; p < depth; ++p)
+      sum += static_cast<double>(a[row * depth + p]) * static_cast<double>(b_transposed ? b[column * depth + p] : b[p * columns + column]);
     return sum;
   }
 };

@@ -1,12 +1,14 @@
-// LeNet-5 as a whole: training steps (forward, loss, backward, SGD with momentum) and inference, `modern` with ReLU and max pooling, `lecun` with scaled tanh and mean pooling;
-// then each layer of the modern one alone. Both sides start from the same weights, and their first losses must agree before anything is timed.
+// LeNet-5 as a whole: training steps (forward, loss, backward, SGD with momentum) and inference, `modern` with ReLU and max pooling, `lecun` with scaled tanh
+// and mean pooling; then each layer of the modern one alone. Both sides start from the same weights, and their first losses must agree before anything is
+// timed.
+#include "ventral/models/lenet.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
 #include "ventral/loss.hpp"
-#include "ventral/models/lenet.hpp"
 #include "ventral/optimizer.hpp"
 
 namespace {
@@ -44,7 +46,8 @@ struct Data {
 
 class Training final : public Contender {
  public:
-  Training(const Data& data, LeNetStyle style, double rate) : data_(data), net_(network<float>(style)), optimizer_(net_.parameters(), {.rate = rate, .momentum = 0.9}), dy_({data.x.dim(0), 10}) {}
+  Training(const Data& data, LeNetStyle style, double rate)
+      : data_(data), net_(network<float>(style)), optimizer_(net_.parameters(), {.rate = rate, .momentum = 0.9}), dy_({data.x.dim(0), 10}) {}
   void run() override {
     optimizer_.zero_gradients();
     const In<float> y = net_.forward(data_.x, Mode::training);
@@ -90,7 +93,8 @@ void compare_losses(Training& ours, libtorch::LeNet& theirs) {
   for (int step = 0; step < 5; ++step) {
     ours.run(), theirs.run();
     if (step == 0) first = ours.loss();
-    require(std::abs(ours.loss() - theirs.loss()) <= 1e-4 * std::max(theirs.loss(), 0.1 * first), "loss of step ", step, ": ventral ", ours.loss(), ", ", theirs.name(), " ", theirs.loss());
+    require(std::abs(ours.loss() - theirs.loss()) <= 1e-4 * std::max(theirs.loss(), 0.1 * first), "loss of step ", step, ": ventral ", ours.loss(), ", ",
+            theirs.name(), " ", theirs.loss());
   }
   require(ours.loss() < first, "the loss did not fall in five steps: ", first, " to ", ours.loss());
 }

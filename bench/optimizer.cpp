@@ -1,9 +1,11 @@
-// Optimizer steps on one array: LeNet-5's parameters (in cache) and 16 million (in memory). Traffic: what must be read and written of parameters, gradient and state.
+// Optimizer steps on one array: LeNet-5's parameters (in cache) and 16 million (in memory). Traffic: what must be read and written of parameters, gradient and
+// state.
+#include "ventral/optimizer.hpp"
+
 #include <cmath>
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
-#include "ventral/optimizer.hpp"
 
 namespace {
 
@@ -21,7 +23,10 @@ template <class O>
 class Step final : public Contender {
  public:
   template <class Options>
-  Step(std::shared_ptr<const Data> data, Options options) : data_(std::move(data)), make_([=, this] { return std::make_unique<O>(std::vector{ventral::NamedParameter<float, ventral::Cpu>{"w", &w_}}, options); }) {
+  Step(std::shared_ptr<const Data> data, Options options)
+      : data_(std::move(data)), make_([=, this] {
+          return std::make_unique<O>(std::vector{ventral::NamedParameter<float, ventral::Cpu>{"w", &w_}}, options);
+        }) {
     clear();
   }
   void run() override { optimizer_->step(); }
@@ -59,8 +64,10 @@ void add(Program& program, const char* name, Kind kind, Options options, double 
 
 int main(int argc, char** argv) {
   Program program(argc, argv, "optimizer");
-  add<ventral::SGD<float>>(program, "sgd_momentum", Kind::sgd_momentum, ventral::SGDOptions{.rate = rate, .momentum = 0.9}, 5, [](double g) { return rate * g; });
+  add<ventral::SGD<float>>(program, "sgd_momentum", Kind::sgd_momentum, ventral::SGDOptions{.rate = rate, .momentum = 0.9}, 5,
+                           [](double g) { return rate * g; });
   add<ventral::Adam<float>>(program, "adam", Kind::adam, ventral::AdamOptions{.rate = rate}, 7, [](double g) { return rate * g / (std::abs(g) + 1e-8); });
-  add<ventral::RMSProp<float>>(program, "rmsprop", Kind::rmsprop, ventral::RMSPropOptions{.rate = rate}, 5, [](double g) { return rate * g / (std::sqrt(0.01 * g * g) + 1e-8); });
+  add<ventral::RMSProp<float>>(program, "rmsprop", Kind::rmsprop, ventral::RMSPropOptions{.rate = rate}, 5,
+                               [](double g) { return rate * g / (std::sqrt(0.01 * g * g) + 1e-8); });
   return program.run();
 }

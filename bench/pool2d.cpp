@@ -1,10 +1,11 @@
 // Pooling: memory-bound. Traffic of max pooling counts the winner's position, 4 bytes an output, as the layer keeps it.
+#include "ventral/layers/pool2d.hpp"
+
 #include <algorithm>
 #include <limits>
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
-#include "ventral/layers/pool2d.hpp"
 
 namespace {
 

@@ -1,10 +1,11 @@
 // Softmax alone, and with cross-entropy and its gradient as a loss: rows of a few classes, where the cost of a call shows, and of a thousand.
+#include "ventral/layers/softmax.hpp"
+
 #include <algorithm>
 #include <cmath>
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
-#include "ventral/layers/softmax.hpp"
 #include "ventral/loss.hpp"
 
 namespace {

@@ -17,24 +17,24 @@ using namespace ventral;
 
 namespace {
 
-const Tensor<float> corners({4, 2}, {0, 0, 0, 1, 1, 0, 1, 1});
+const Tensor<double> corners({4, 2}, {0, 0, 0, 1, 1, 0, 1, 1});
 
 /// The square [-0.5, 1.5]^2: `#` where the classifier says 1, `.` where 0, and the four corners as 0 or 1.
 template <class Classify>
-void draw(Classify classify, In<std::int32_t> labels) {
+void draw(Classify classify, const Tensor<std::int32_t>& labels) {
   for (int row = 8; row >= 0; --row) {
     std::printf("    ");
     for (int column = 0; column < 17; ++column) {
-      const float x = static_cast<float>(column) / 8 - 0.5f, y = static_cast<float>(row) / 4 - 0.5f;
+      const double x = column / 8.0 - 0.5, y = row / 4.0 - 0.5;
       const bool corner = (column == 4 || column == 12) && (row == 2 || row == 6);
-      std::printf("%c", corner ? '0' + labels.data[(column == 12) * 2 + (row == 6)] : classify(x, y) ? '#' : '.');
+      std::printf("%c", corner ? (labels[(column == 12) * 2 + (row == 6)] > 0 ? '1' : '0') : classify(x, y) ? '#' : '.');
     }
     std::printf("\n");
   }
 }
 
 /// Learns until an epoch has no mistake, at most `epochs` of them; returns the largest number of examples that were ever right.
-Index teach(const char* name, Perceptron<float>& p, In<float> x, In<std::int32_t> labels, int epochs) {
+Index teach(const char* name, Perceptron& p, const Tensor<double>& x, const Tensor<std::int32_t>& labels, int epochs) {
   std::printf("%s: mistakes per epoch", name);
   Index total = 0, mistakes = 1, best = 0;
   std::vector<Index> order(static_cast<std::size_t>(labels.size()));
@@ -44,13 +44,13 @@ Index teach(const char* name, Perceptron<float>& p, In<float> x, In<std::int32_t
     mistakes = 0;
     random.shuffle(order.begin(), order.end());
     for (const Index n : order)
-      if (p.learn(x.slice(n, n + 1), labels.data[n])) ++mistakes, best = std::max(best, p.right(x, labels));
+      if (p.learn(x.slice(n, n + 1).data, labels[n])) ++mistakes, best = std::max(best, p.right(x, labels));
     total += mistakes;
     std::printf(" %lld", static_cast<long long>(mistakes));
   }
   std::printf("\n");
   if (mistakes == 0) {
-    const double bound = p.mistake_bound(x, labels);
+    const double bound = mistake_bound(p, x, labels);
     std::printf("  %lld mistakes in all; (R/gamma)^2 = %.1f\n", static_cast<long long>(total), bound);
     require(static_cast<double>(total) <= bound, "more mistakes than Novikoff's bound allows");
   } else {
@@ -61,9 +61,14 @@ Index teach(const char* name, Perceptron<float>& p, In<float> x, In<std::int32_t
 
 Index teach_gate(const char* name, std::initializer_list<std::int32_t> outputs) {
   const Tensor<std::int32_t> labels({4}, outputs);
-  Perceptron<float> p(2);
+  Perceptron p(2);
   const Index best = teach(name, p, corners, labels, 30);
-  draw([&](float x, float y) { return p.predict(Tensor<float>({2}, {x, y})) == 1; }, labels);
+  draw(
+      [&](double x, double y) {
+        const double point[] = {x, y};
+        return p.predict(point) == 1;
+      },
+      labels);
   return best;
 }
 
@@ -71,27 +76,27 @@ Index teach_gate(const char* name, std::initializer_list<std::int32_t> outputs) 
 bool teach_digits(const std::string& data, int first, int second, std::uint64_t seed) {
   const DataFolder found = find_mnist(data);
   const Dataset digits = found ? read_mnist_set(found.path, "train") : draw_digits(4000, {.seed = seed});
-  std::vector<float> pixels;
+  std::vector<double> pixels;
   std::vector<std::int32_t> labels;
   for (Index n = 0; n < digits.size() && labels.size() < 500; ++n) {
     if (digits.labels[n] != first && digits.labels[n] != second) continue;
-    labels.push_back(digits.labels[n] == second);
-    for (Index i = 0; i < 784; ++i) pixels.push_back(static_cast<float>(digits.images[n * 784 + i]) / 255);
+    labels.push_back(digits.labels[n] == second ? 1 : -1);
+    for (Index i = 0; i < 784; ++i) pixels.push_back(digits.images[n * 784 + i] / 255.0);
   }
   const Index count = static_cast<Index>(labels.size());
   std::printf("%lld pictures of %d and %d, %s\n", static_cast<long long>(count), first, second, found ? to_string(found).c_str() : "drawn by the program");
-  Perceptron<float> p(784);
-  return teach("digits", p, Tensor<float>({count, 784}, pixels), Tensor<std::int32_t>({count}, labels), 200) == count;
+  Perceptron p(784);
+  return teach("digits", p, Tensor<double>({count, 784}, pixels), Tensor<std::int32_t>({count}, labels), 200) == count;
 }
 
 /// XOR by a hidden layer of four units and backpropagation.
 Index teach_network(std::uint64_t seed) {
   const Tensor<std::int32_t> labels({4}, {0, 1, 1, 0});
-  Sequential<float> net;
-  net.add("hidden", Linear<float>({.in = 2, .out = 4})).add("tanh", Tanh<float>()).add("output", Linear<float>({.in = 4, .out = 2})).initialize(seed);
-  SoftmaxCrossEntropy<float> loss;
-  SGD<float> optimizer(net.parameters(), {.rate = 0.5, .momentum = 0.9});
-  Tensor<float> dy({4, 2});
+  Sequential<double> net;
+  net.add("hidden", Linear<double>({.in = 2, .out = 4})).add("tanh", Tanh<double>()).add("output", Linear<double>({.in = 4, .out = 2})).initialize(seed);
+  SoftmaxCrossEntropy<double> loss;
+  SGD<double> optimizer(net.parameters(), {.rate = 0.5, .momentum = 0.9});
+  Tensor<double> dy({4, 2});
   double value = 0;
   for (int step = 0; step < 200; ++step) {
     value = loss(net.forward(corners, Mode::training), labels, dy);
@@ -99,8 +104,9 @@ Index teach_network(std::uint64_t seed) {
     net.backward(dy);
     optimizer.step();
   }
-  const auto classify = [&](float x, float y) {
-    const In<float> out = net.forward(Tensor<float>({1, 2}, {x, y}));
+  const auto classify = [&](double x, double y) {
+    const Tensor<double> point({1, 2}, {x, y});
+    const In<double> out = net.forward(point);
     return out.data[1] > out.data[0];
   };
   Index right = 0;
@@ -118,7 +124,7 @@ int example(int argc, char** argv) {
   options.add("first", first, "one digit").add("second", second, "the other digit").add("seed", seed, "of the network and the drawn digits").add("data", data, "folder with MNIST");
   options.parse(argc, argv);
 
-  const Index gate_and = teach_gate("AND", {0, 0, 0, 1}), gate_or = teach_gate("OR", {0, 1, 1, 1}), gate_xor = teach_gate("XOR", {0, 1, 1, 0});
+  const Index gate_and = teach_gate("AND", {-1, -1, -1, 1}), gate_or = teach_gate("OR", {-1, 1, 1, 1}), gate_xor = teach_gate("XOR", {-1, 1, 1, -1});
   const bool digits = teach_digits(data, first, second, seed);
   const Index network = teach_network(seed);
   std::printf("result: AND %lld, OR %lld, XOR %lld, XOR with a hidden layer %lld of 4; digits %s\n", static_cast<long long>(gate_and), static_cast<long long>(gate_or),

@@ -153,7 +153,9 @@ TEST_CASE("augment: options and shapes out of range") {
   CHECK(error({.scale = 1}) == "Augmentation: scale is 1; 0 to 0.9 expected");
   CHECK(error({.elastic = NAN}) == "Augmentation: elastic is nan; 0 to 1e+06 expected");
   CHECK(error({.elastic = 1, .smoothness = 0}) == "Augmentation: smoothness is 0; 0.1 to 1000 expected");
-  CHECK(test::message_of<Error>([&] { augmented(Tensor<std::uint8_t>({1, 1, 2, 2}), {.background = 256}); }) == "Augmentation: background is 256; 0 to 255 expected");
+  CHECK(test::message_of<Error>([&] {
+          augmented(Tensor<std::uint8_t>({1, 1, 2, 2}), {.background = 256});
+        }) == "Augmentation: background is 256; 0 to 255 expected");
   CHECK(test::message_of<ShapeError>([&] { augmented(Tensor<float>({4, 4}), {}); }) == "augment: x [4,4], y [4,4]; [N,C,H,W] expected for both");
   augmented(x, {.elastic = 1e6, .smoothness = 1000});  // far outside, many times around: no crash
 }

@@ -14,7 +14,10 @@ struct Expected {
 template <class T>
 Expected expected(const Tensor<T>& x, const Tensor<T>& dy, const Tensor<T>& w, const Tensor<T>& b, double eps) {
   const Index channels = x.dim(1), cells = x.shape().product(2, x.rank()), m = x.size() / channels;
-  Expected e{Tensor<double>(x.shape()), Tensor<double>(x.shape()), Tensor<double>({channels}), Tensor<double>({channels}), Tensor<double>({channels}), Tensor<double>({channels})};
+  Expected e;
+  e.y = Tensor<double>(x.shape());
+  e.dx = Tensor<double>(x.shape());
+  for (Tensor<double>* t : {&e.dw, &e.db, &e.mean, &e.var}) *t = Tensor<double>({channels});
   const auto channel = [&](Index i) { return i / cells % channels; };
   const double n = static_cast<double>(m);
   for (Index i = 0; i < x.size(); ++i) e.mean[channel(i)] += static_cast<double>(x[i]) / n;
@@ -38,7 +41,8 @@ Expected expected(const Tensor<T>& x, const Tensor<T>& dy, const Tensor<T>& w, c
 
 TEST_CASE_TEMPLATE("batch norm: every shape against the formulas", T, float, double) {
   const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-12;
-  for (const Shape& shape : {Shape{4, 3, 5, 7}, Shape{1, 2, 1, 3}, Shape{2, 1, 33, 9}, Shape{5, 40}, Shape{64, 3}, Shape{3, 2, 17}, Shape{2, 3, 2, 3, 4}, Shape{300, 2, 1, 1}}) {
+  for (const Shape& shape : {Shape{4, 3, 5, 7}, Shape{1, 2, 1, 3}, Shape{2, 1, 33, 9}, Shape{5, 40}, Shape{64, 3}, Shape{3, 2, 17},
+                             Shape{2, 3, 2, 3, 4}, Shape{300, 2, 1, 1}}) {
     INFO(to_string(shape));
     BatchNorm2d<T> layer({.channels = shape[1], .eps = 1e-3, .momentum = 0.25});
     layer.weight.value = test::random_tensor<T>({shape[1]}, 5);
@@ -149,8 +153,10 @@ TEST_CASE("batch norm: the same bits on one and two threads; empty batch; NaN is
 
 TEST_CASE("batch norm: messages") {
   BatchNorm2d<float> layer({.channels = 4});
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) == "BatchNorm2d: input [8,3,5,5] has 3 channels; 4 expected");
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({4})); }) == "BatchNorm2d: input [4] has rank 1; [N,C,H,W] or [N,C] expected");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) ==
+        "BatchNorm2d: input [8,3,5,5] has 3 channels; 4 expected");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({4})); }) ==
+        "BatchNorm2d: input [4] has rank 1; [N,C,H,W] or [N,C] expected");
   CHECK(test::message_of<ShapeError>([&] { test::run(layer, Tensor<float>({1, 4, 1, 1}), Mode::training); }) ==
         "BatchNorm2d: input [1,4,1,1] has one value a channel; batch statistics need at least 2");
   CHECK(test::run(layer, Tensor<float>({1, 4, 1, 1})).size() == 4);  // inference has what it needs

@@ -91,7 +91,9 @@ TEST_CASE_TEMPLATE("DivisiveNorm: gradients by x, k, alpha, beta", Space, VENTRA
     for (const Index per_channel : {0, 4}) {
       DivisiveNorm<double, Space> layer(learned(o, per_channel));
       CHECK(layer.parameters().size() == (o.k > 0 ? 3 : 2));
-      if (per_channel) layer.alpha.value = test::random_tensor<double, Space>({4}, 8, o.alpha, o.alpha / 5), layer.beta.value = test::random_tensor<double, Space>({4}, 9, o.beta, 0.1);
+      if (per_channel)
+        layer.alpha.value = test::random_tensor<double, Space>({4}, 8, o.alpha, o.alpha / 5),
+        layer.beta.value = test::random_tensor<double, Space>({4}, 9, o.beta, 0.1);
       test::check_gradient(layer, x, {.max_elements = 60});
       Sequential<double, Space> behind;
       behind.add("front", Tanh<double, Space>({.amplitude = 2})).add("norm", layer);
@@ -184,6 +186,8 @@ TEST_CASE("DivisiveNorm: empty batch, NaN, other ranks") {
   CHECK(std::isnan(y.at(0, 0, 1, 1)));
   CHECK(y.at(0, 0, 0, 4) == y.at(0, 0, 4, 0));
   CHECK(std::isfinite(y.at(0, 0, 0, 4)));
+  layer.k.value[0] = NAN;
+  CHECK(std::isnan(test::run(layer, Tensor<float>::full({1, 1, 1, 1}, 1))[0]));
 
   DivisiveNorm<double> channels({.channels = 3});
   const auto image = test::random_tensor<double>({2, 4, 3, 2});
@@ -255,6 +259,7 @@ TEST_CASE("LocalResponseNorm: AlexNet's values, names in messages and networks")
   CHECK(test::message_of<Error>([] { LocalResponseNorm<float> bad({.k = 0}); }) == "LocalResponseNorm: k 0 must be positive, or 0 with a threshold");
   Sequential<double> net;
   net.add("norm1", layer);
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(net.output_shape({3})); }) == "LocalResponseNorm 'norm1': input [3] has no channel axis; [N,C,...] is needed");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(net.output_shape({3})); }) ==
+        "LocalResponseNorm 'norm1': input [3] has no channel axis; [N,C,...] is needed");
   CHECK(net.summary({1, 7, 4, 4}).find("LocalResponseNorm") != std::string::npos);
 }

@@ -45,7 +45,8 @@ TEST_CASE("file: write, read, limits, what exists") {
   CHECK(test::message_of<FileError>([&] { read_file(folder / "b", {.max_bytes = 299999}); }) == folder / "b" + ": at least 300000 bytes; the limit is 299999");
   CHECK(list_folder(folder.path()) == std::vector<std::string>{"a", "b"});
   CHECK(test::message_of<FileError>([&] { read_file(folder / "c"); }) == folder / "c" + ": cannot be opened: No such file or directory; the folder has: a, b");
-  CHECK(test::message_of<FileError>([&] { read_file(folder / "d/c"); }) == folder / "d/c" + ": cannot be opened: No such file or directory; there is no folder " + folder / "d");
+  CHECK(test::message_of<FileError>([&] { read_file(folder / "d/c"); }) ==
+        folder / "d/c" + ": cannot be opened: No such file or directory; there is no folder " + folder / "d");
   CHECK(test::message_of<FileError>([&] { read_file(folder.path()); }) == folder.path() + ": is a folder, not a file");
   CHECK(test::message_of<FileError>([&] { list_folder(folder / "a"); }) == folder / "a" + ": not a folder");
   CHECK(folder_of("a/b") == "a");
@@ -129,5 +130,6 @@ TEST_CASE("file: permissions and symbolic links survive a save") {
   CHECK((s.st_mode & 0777) == 0640);
   CHECK(test::text_of(read_file(folder / "real")) == "new");
   CHECK(test::message_of<FileError>([&] { write_file(folder.path(), {}); }).find("cannot be written: it is not a regular file") != std::string::npos);
-  CHECK(test::message_of<FileError>([&] { write_file(folder / "no/x", {}); }).find("cannot be written: No such file or directory; there is no folder") != std::string::npos);
+  CHECK(test::message_of<FileError>([&] { write_file(folder / "no/x", {}); }).find("cannot be written: No such file or directory; there is no folder") !=
+        std::string::npos);
 }

@@ -75,9 +75,12 @@ TEST_CASE("find: what was tried is told; a folder given by --data is not passed 
   const DataVariable variable(empty.c_str());
   const DataFolder f = find_mnist();
   CHECK_FALSE(f);
-  CHECK(to_string(f) == "not found; tried\n  " + empty + "/mnist (VENTRAL_DATA): no such folder\n  " + empty +
-                            " (VENTRAL_DATA): not there; the folder is empty\n  data/mnist (the default): no such folder\n  data (the default): no such folder\n");
-  CHECK(test::message_of<FileError>([&] { find_mnist(root.path()); }) == "no mnist in " + root.path() + "; tried\n  " + root.path() + "/mnist (--data): no such folder\n  " + root.path() +
-                                                                            " (--data): not there; the folder has: empty, work\n");
-  CHECK(test::message_of<FileError>([&] { find_data(root / "none"); }) == "no data in " + root / "none" + "; tried\n  " + root / "none" + " (--data): no such folder\n");
+  CHECK(to_string(f) ==
+        "not found; tried\n  " + empty + "/mnist (VENTRAL_DATA): no such folder\n  " + empty +
+            " (VENTRAL_DATA): not there; the folder is empty\n  data/mnist (the default): no such folder\n  data (the default): no such folder\n");
+  CHECK(test::message_of<FileError>([&] { find_mnist(root.path()); }) == "no mnist in " + root.path() + "; tried\n  " + root.path() +
+                                                                             "/mnist (--data): no such folder\n  " + root.path() +
+                                                                             " (--data): not there; the folder has: empty, work\n");
+  CHECK(test::message_of<FileError>([&] { find_data(root / "none"); }) ==
+        "no data in " + root / "none" + "; tried\n  " + root / "none" + " (--data): no such folder\n");
 }

@@ -96,6 +96,8 @@ TEST_CASE("GDN: empty batch, threads, errors") {
   GDN<float> layer({.channels = 5});
   CHECK(test::run_backward(layer, Tensor<float>({0, 5, 2, 2}), Tensor<float>({0, 5, 2, 2})).dx.empty());
   CHECK(layer.gamma.gradient.at(0, 0) == 0);
+  layer.gamma.value[1] = NAN;
+  CHECK(std::isnan(test::run(layer, Tensor<float>::full({1, 5, 1, 1}, 1))[0]));
   const auto x = test::random_tensor<float>({2, 5, 30, 31});
   const int before = cpu::threads();
   const auto with = [&](int threads) {
@@ -109,7 +111,9 @@ TEST_CASE("GDN: empty batch, threads, errors") {
   const auto one = with(1), three = with(3);
   cpu::set_threads(before);
   CHECK(std::equal(one.begin(), one.end(), three.begin()));
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({1, 4, 2, 2})); }) == "GDN: input [1,4,2,2] has 4 channels; gamma [5,5] expects 5");
+  CHECK(test::message_of<ShapeError>([&] {
+          static_cast<void>(layer.output_shape({1, 4, 2, 2}));
+        }) == "GDN: input [1,4,2,2] has 4 channels; gamma [5,5] expects 5");
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({4})); }) == "GDN: input [4] has no channel axis; [N,C,...] is needed");
   CHECK(test::message_of<ShapeError>([&] { GDN<float> bad({.channels = 0}); }) == "GDN: channels 0; at least 1 is needed");
   CHECK(test::message_of<Error>([&] { GDN<float> bad({.channels = 2, .beta = 0}); }) == "GDN: beta 0 must be at least smallest_beta, 1e-06, and that positive");

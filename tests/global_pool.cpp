@@ -67,5 +67,6 @@ TEST_CASE("global pooling: empty batch, messages") {
   CHECK(test::run(max, Tensor<float>({0, 4, 3, 3})).shape() == Shape{0, 4, 1, 1});
   CHECK(test::run_backward(mean, Tensor<float>({2, 0, 3, 3}), Tensor<float>({2, 0, 1, 1})).dx.shape() == Shape{2, 0, 3, 3});
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(max.output_shape({2, 3})); }) == "GlobalMaxPool: input [2,3] has rank 2; [N,C,H,W] expected");
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(mean.output_shape({2, 3, 0, 5})); }) == "GlobalMeanPool: input [2,3,0,5] has planes of 0 cells; 1 to 2^31 expected");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(mean.output_shape({2, 3, 0, 5})); }) ==
+        "GlobalMeanPool: input [2,3,0,5] has planes of 0 cells; 1 to 2^31 expected");
 }

@@ -7,7 +7,9 @@ using namespace ventral;
 namespace {
 
 HcnnLayerOptions layer_options(Index in, Index out) {
-  return {.filter = {.in = in, .out = out, .kernel = 3, .padding = 1}, .pool = {.kernel = 3, .stride = 2, .padding = 1}, .normalize = {.channels = 3, .height = 3, .width = 3, .k = 0.5}};
+  return {.filter = {.in = in, .out = out, .kernel = 3, .padding = 1},
+          .pool = {.kernel = 3, .stride = 2, .padding = 1},
+          .normalize = {.channels = 3, .height = 3, .width = 3, .k = 0.5}};
 }
 
 }  // namespace
@@ -70,5 +72,7 @@ TEST_CASE("hcnn_layer: errors") {
   CHECK(test::message_of<Error>([&] { hcnn_layer<float>(o); }) == "hcnn_layer: the order names filter twice");
   Sequential<float> net;
   net.add("V1", hcnn_layer<float>(layer_options(3, 2)));
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(net.output_shape({1, 1, 8, 8})); }).find("Sequential 'V1': Conv2d 'filter': input [1,1,8,8] has 1 channels") == 0);
+  CHECK(test::message_of<ShapeError>([&] {
+          static_cast<void>(net.output_shape({1, 1, 8, 8}));
+        }).find("Sequential 'V1': Conv2d 'filter': input [1,1,8,8] has 1 channels") == 0);
 }

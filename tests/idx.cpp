@@ -19,7 +19,9 @@ void write_set(const test::TemporaryFolder& folder, const std::string& set, Inde
   Tensor<std::uint8_t> images({n, 4, 3}), labels({n});
   for (Index i = 0; i < images.size(); ++i) images[i] = static_cast<std::uint8_t>(i);
   for (Index i = 0; i < n; ++i) labels[i] = static_cast<std::uint8_t>((first_label + i) % 10);
-  const auto put = [&](const std::string& name, const Bytes& bytes) { write_file(folder / (name + (compressed ? ".gz" : "")), compressed ? gzip(bytes) : bytes); };
+  const auto put = [&](const std::string& name, const Bytes& bytes) {
+    write_file(folder / (name + (compressed ? ".gz" : "")), compressed ? gzip(bytes) : bytes);
+  };
   put(set + "-images-idx3-ubyte", encode_idx<std::uint8_t>(images));
   put(set + "-labels-idx1-ubyte", encode_idx<std::uint8_t>(labels));
 }
@@ -46,7 +48,8 @@ TEST_CASE("idx: bytes to tensor and back") {
 TEST_CASE("idx: malformed files") {
   Bytes f = small_idx();
   f[0] = 1;
-  CHECK(error(f) == "images: at byte 0: magic number 1 0 8 2 is not that of an IDX file; 0 0, a type of 8, 9, 11, 12, 13 or 14, and the number of axes expected");
+  CHECK(error(f) ==
+        "images: at byte 0: magic number 1 0 8 2 is not that of an IDX file; 0 0, a type of 8, 9, 11, 12, 13 or 14, and the number of axes expected");
   f = small_idx(), f[2] = 0x0A;
   CHECK(error(f).find("magic number 0 0 10 2") != std::string::npos);
   f = small_idx(), f[7] = 3;
@@ -55,11 +58,14 @@ TEST_CASE("idx: malformed files") {
   CHECK(error(f) == "images: at byte 12: elements uint8 [2,3] take 6 bytes; the file has 7 left");
   f = small_idx(), f[3] = 200;
   CHECK(error(f).find("the file ends within the extents") != std::string::npos);
-  CHECK(error({0, 0, 8, 6, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7}) == "images: at byte 24: an array of more than 5 axes; at most 5 can be read");
+  CHECK(error({0, 0, 8, 6, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1, 7}) ==
+        "images: at byte 24: an array of more than 5 axes; at most 5 can be read");
   CHECK(error({0, 0, 8, 3, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255, 255}).find("too large to address") != std::string::npos);
   CHECK(error({0, 0, 14, 1, 255, 255, 255, 255, 1}) == "images: at byte 8: elements float64 [4294967295] take 34359738360 bytes; the file has 1 left");
   CHECK(error(gzip(small_idx())) == "images: at byte 0: compressed by gzip; pass it through gunzip() of ventral/io/gzip.hpp first");
-  CHECK(test::message_of<FileError>([] { parse_idx<std::uint8_t>(Bytes{0, 0, 9, 1, 0, 0, 0, 1, 0x80}, "x"); }) == "x: at byte 8: element 0, -128 in int8, is outside the range of uint8");
+  CHECK(test::message_of<FileError>([] {
+          parse_idx<std::uint8_t>(Bytes{0, 0, 9, 1, 0, 0, 0, 1, 0x80}, "x");
+        }) == "x: at byte 8: element 0, -128 in int8, is outside the range of uint8");
   test::check_truncations(small_idx(), [](ByteSpan b) { parse_idx<std::int32_t>(b, "x"); });
   test::check_flips(small_idx(), [](ByteSpan b) { parse_idx<std::int32_t>(b, "x"); });
 }
@@ -75,7 +81,8 @@ TEST_CASE("gzip: round trip, limits, corruption") {
   twice.insert(twice.end(), packed.begin(), packed.end());
   CHECK(gunzip(twice, "x").size() == 2 * plain.size());
   CHECK(gunzip(packed, "x", {.max_bytes = plain.size()}) == plain);
-  CHECK(test::message_of<FileError>([&] { gunzip(packed, "x.gz", {.max_bytes = 99999}); }).find("decompressed data exceed the limit of 99999 bytes") != std::string::npos);
+  CHECK(test::message_of<FileError>([&] { gunzip(packed, "x.gz", {.max_bytes = 99999}); }).find("decompressed data exceed the limit of 99999 bytes") !=
+        std::string::npos);
   CHECK(test::message_of<FileError>([&] { gunzip(twice, "x.gz", {.max_bytes = 199999}); }).find("exceed the limit of 99999 bytes") != std::string::npos);
   Bytes trailing = packed;
   trailing.push_back(7);
@@ -103,8 +110,9 @@ TEST_CASE("mnist: plain and compressed folders") {
     write_set(folder, "train", 12, 5, compressed);
     CHECK(has_mnist(folder.path()));
     CHECK_FALSE(has_mnist(folder.path(), "t10k"));
-    CHECK(test::message_of<FileError>([&] { read_mnist(folder.path()); }).find(": neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz; the folder has: train-images-idx3-ubyte") !=
-          std::string::npos);
+    CHECK(test::message_of<FileError>([&] {
+            read_mnist(folder.path());
+          }).find(": neither t10k-images-idx3-ubyte nor t10k-images-idx3-ubyte.gz; the folder has: train-images-idx3-ubyte") != std::string::npos);
     write_set(folder, "t10k", 3, 0, compressed);
     const Mnist m = read_mnist(folder.path());
     m.train.check("train");
@@ -120,12 +128,15 @@ TEST_CASE("mnist: labels out of range, counts that differ, axes that are wrong")
   const test::TemporaryFolder folder;
   write_file(folder / "i", encode_idx<std::uint8_t>(Tensor<std::uint8_t>({2, 4, 3})));
   write_file(folder / "l", encode_idx<std::uint8_t>(Tensor<std::uint8_t>({2}, {3, 10})));
-  CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "i", folder / "l", 10); }) == folder / "l" + ": at byte 9: label 10 of image 1; 0 to 9 expected");
+  CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "i", folder / "l", 10); }) ==
+        folder / "l" + ": at byte 9: label 10 of image 1; 0 to 9 expected");
   CHECK(read_idx_pair(folder / "i", folder / "l", 11).labels[1] == 10);
   write_file(folder / "l", encode_idx<std::uint8_t>(Tensor<std::uint8_t>({3})));
-  CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "i", folder / "l", 10); }) == concat(folder / "l", ": 3 labels; ", folder / "i", " has 2 images"));
+  CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "i", folder / "l", 10); }) ==
+        concat(folder / "l", ": 3 labels; ", folder / "i", " has 2 images"));
   CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "l", folder / "l", 10); }) == folder / "l" + ": an array [3]; images [N,H,W] expected");
-  CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "none", folder / "l", 10); }) == folder / "none" + ": cannot be opened: No such file or directory; the folder has: i, l");
+  CHECK(test::message_of<FileError>([&] { read_idx_pair(folder / "none", folder / "l", 10); }) ==
+        folder / "none" + ": cannot be opened: No such file or directory; the folder has: i, l");
 }
 
 TEST_CASE("mnist: the real files, where VENTRAL_DATA has them") {

@@ -50,7 +50,8 @@ TEST_CASE("image folder: errors name the file") {
   write_file(b + "/1.png", test::bytes_of("nonsense"));
   CHECK(test::message_of<FileError>([&] { read_image_folder(root.path(), {.height = 4, .width = 4}); }).find(b + "/1.png: at byte 0: not a PNG") == 0);
   CHECK(test::message_of<Error>([&] { read_image_folder(root.path(), {.height = 4}); }) == "read_image_folder: size 4x0; both positive, or both 0, expected");
-  CHECK(test::message_of<Error>([&] { read_image_folder(root.path(), {.channels = Channels::as_stored}); }).find("channels must be grey or rgb") != std::string::npos);
+  CHECK(test::message_of<Error>([&] { read_image_folder(root.path(), {.channels = Channels::as_stored}); }).find("channels must be grey or rgb") !=
+        std::string::npos);
 }
 
 TEST_CASE("image folder: crop keeps proportions, stretch does not") {

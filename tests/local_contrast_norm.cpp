@@ -37,7 +37,8 @@ Tensor<double> direct(const LocalContrastNormOptions& o, const Tensor<double>& x
   return y;
 }
 
-const LocalContrastNormOptions variants[] = {{}, {.size = 3}, {.size = 5, .sigma = 3}, {.size = 7, .constant = 0.9}, {.size = 25}, {.size = 1}, {.size = 5, .smallest = 0.9}};
+const LocalContrastNormOptions variants[] = {{},           {.size = 3}, {.size = 5, .sigma = 3},     {.size = 7, .constant = 0.9},
+                                             {.size = 25}, {.size = 1}, {.size = 5, .smallest = 0.9}};
 
 }  // namespace
 
@@ -101,5 +102,7 @@ TEST_CASE("LocalContrastNorm: empty batch, threads, NaN, errors") {
   CHECK(refused({.sigma = -1}) == "LocalContrastNorm: sigma -1 must be positive, or 0 for a quarter of the size");
   CHECK(refused({.constant = -1}) == "LocalContrastNorm: constant -1 must be positive, or 0 for the mean deviation");
   CHECK(refused({.smallest = 0}) == "LocalContrastNorm: smallest 0 must be positive");
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({3, 4})); }) == "LocalContrastNorm: input [3,4] has rank 2; [N,C,H,W] is needed");
+  CHECK(test::message_of<ShapeError>([&] {
+          static_cast<void>(layer.output_shape({3, 4}));
+        }) == "LocalContrastNorm: input [3,4] has rank 2; [N,C,H,W] is needed");
 }

@@ -108,7 +108,8 @@ TEST_CASE("locally connected: shapes, cost and messages") {
   CHECK(layer.bias.value.shape() == Shape{8, 4, 5});
   CHECK(layer.output_shape({2, 3, 10, 12}) == Shape{2, 8, 4, 5});
   CHECK(layer.flops({2, 3, 10, 12}) == 2 * 2 * 8 * 20 * 27);
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({2, 3, 12, 12})); }) == "LocallyConnected2d: input [2,3,12,12]; [N,3,10,12] expected");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({2, 3, 12, 12})); }) ==
+        "LocallyConnected2d: input [2,3,12,12]; [N,3,10,12] expected");
   CHECK(test::message_of<ShapeError>([] { LocallyConnected2d<float>({.in = 1, .out = 1, .kernel = 3}); }) ==
         "LocallyConnected2d: in 1, out 1, height 0 and width 0 must be positive");
   CHECK(test::message_of<ShapeError>([] { LocallyConnected2d<float>({.in = 1, .out = 1, .height = 2, .width = 9, .kernel = 3}); }) ==

@@ -29,7 +29,8 @@ void check_loss_gradient(Loss loss, const Tensor<double, Space>& x, const Tensor
   const double value = loss(input, target, dx);
   CHECK(value == loss(input, target));
   GradientReport report;
-  detail::compare_gradient<double, Space>("x", input.ref(), dx.template to<Cpu>(), [&] { return loss(input, target); }, {}, Random(1), report);
+  detail::compare_gradient<double, Space>(
+      "x", input.ref(), dx.template to<Cpu>(), [&] { return loss(input, target); }, {}, Random(1), report);
   INFO(Loss::kind, ": ", to_string(report));
   CHECK(report.passed(1e-6));
 }
@@ -151,17 +152,24 @@ TEST_CASE("losses: bad input is named") {
   CHECK(test::message_of<Error>([&] { loss(x, y); }) == "SoftmaxCrossEntropy: label 3 at [1,2] is not in 0..2");
   y.at(1, 2) = -1;
   CHECK(test::message_of<Error>([&] { Hinge<double>()(x, y); }) == "Hinge: label -1 at [1,2] is not in 0..2");
-  CHECK(test::message_of<ShapeError>([&] { loss(x, Tensor<std::int32_t>({2, 5})); }) == "SoftmaxCrossEntropy: labels [2,5] do not fit the output [2,3,4]; expected [2,4]");
+  CHECK(test::message_of<ShapeError>([&] {
+          loss(x, Tensor<std::int32_t>({2, 5}));
+        }) == "SoftmaxCrossEntropy: labels [2,5] do not fit the output [2,3,4]; expected [2,4]");
   CHECK(test::message_of<ShapeError>([&] { loss(Tensor<double>({5}), Tensor<std::int32_t>({5})); }) ==
         "SoftmaxCrossEntropy: output [5]; expected [N,C,...] with at least one class");
-  CHECK(test::message_of<ShapeError>([&] { SoftmaxCrossEntropy<double>({.class_weights = {1, 2}})(x, Tensor<std::int32_t>({2, 4})); }) ==
-        "SoftmaxCrossEntropy: 2 class weights for the 3 classes of [2,3,4]");
+  CHECK(test::message_of<ShapeError>([&] {
+          SoftmaxCrossEntropy<double>({.class_weights = {1, 2}})(x, Tensor<std::int32_t>({2, 4}));
+        }) == "SoftmaxCrossEntropy: 2 class weights for the 3 classes of [2,3,4]");
   CHECK(test::message_of<Error>([&] { SoftmaxCrossEntropy<double>({.smoothing = 1}); }) == "SoftmaxCrossEntropy: smoothing 1 is not in [0, 1)");
-  CHECK(test::message_of<Error>([&] { NegativeLogLikelihood<double>({.class_weights = {-1}}); }) == "NegativeLogLikelihood: class weight -1 is negative or not finite");
+  CHECK(test::message_of<Error>([&] { NegativeLogLikelihood<double>({.class_weights = {-1}}); }) ==
+        "NegativeLogLikelihood: class weight -1 is negative or not finite");
   CHECK(test::message_of<ShapeError>([&] { MSE<double>()(x, Tensor<double>({2, 3})); }) == "MSE: target [2,3] differs in shape from the output [2,3,4]");
   Tensor<double> dx({2, 3});
   CHECK(test::message_of<ShapeError>([&] { MSE<double>()(x, x, dx); }) == "MSE: dx has shape [2,3]; the output has [2,3,4]");
-  CHECK(test::message_of<Error>([&] { Hinge<double>()(Tensor<double>({2}), Tensor<std::int32_t>({2}, {1, 0})); }) == "Hinge: label 0 at [1] is not -1 or 1, the labels of two classes");
-  CHECK(test::message_of<ShapeError>([&] { Hinge<double>()(Tensor<double>({2, 1, 3}), Tensor<std::int32_t>({2, 3})); }) ==
-        "Hinge: output [2,1,3] has one class; give it one label of -1 or 1 for each score");
+  CHECK(test::message_of<Error>([&] {
+          Hinge<double>()(Tensor<double>({2}), Tensor<std::int32_t>({2}, {1, 0}));
+        }) == "Hinge: label 0 at [1] is not -1 or 1, the labels of two classes");
+  CHECK(test::message_of<ShapeError>([&] {
+          Hinge<double>()(Tensor<double>({2, 1, 3}), Tensor<std::int32_t>({2, 3}));
+        }) == "Hinge: output [2,1,3] has one class; give it one label of -1 or 1 for each score");
 }

@@ -52,5 +52,6 @@ TEST_CASE("metrics: bad input is named") {
   const Tensor<float> scores({2, 3});
   CHECK(test::message_of<ShapeError>([&] { m.add(scores.ref(), Tensor<std::int32_t>({2})); }) == "confusion matrix of 2 classes; scores [2,3]");
   CHECK(test::message_of<Error>([&] { static_cast<void>(accuracy(scores, Tensor<std::int32_t>({2}, {0, 3}))); }) == "metrics: label 3 at [1] is not in 0..2");
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(accuracy(scores, Tensor<std::int32_t>({3}))); }) == "metrics: scores [2,3] and labels [3]; expected [N,C] and [N]");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(accuracy(scores, Tensor<std::int32_t>({3}))); }) ==
+        "metrics: scores [2,3] and labels [3]; expected [N,C] and [N]");
 }

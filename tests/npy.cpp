@@ -80,8 +80,11 @@ TEST_CASE("npy: values that a type cannot hold are errors") {
   CHECK(test::message_of<FileError>([&] { parse_npy<float>(wide, "x.npy"); }) ==
         "x.npy: at byte 136: element 1, 0.1 in float64, is not exact in float32; Conversion::rounded allows that");
   CHECK(parse_npy<float>(wide, "x.npy", Conversion::rounded)[1] == 0.1f);
-  CHECK(test::message_of<FileError>([&] { parse_npy<int32_t>(wide, "x.npy", Conversion::rounded); }) == "x.npy: at byte 136: element 1, 0.1 in float64, is not exact in int32");
-  const auto out = [](double v) { return test::message_of<FileError>([&] { parse_npy<float>(encode_npy<double>(Tensor<double>({1}, {v})), "x.npy", Conversion::rounded); }); };
+  CHECK(test::message_of<FileError>([&] { parse_npy<int32_t>(wide, "x.npy", Conversion::rounded); }) ==
+        "x.npy: at byte 136: element 1, 0.1 in float64, is not exact in int32");
+  const auto out = [](double v) {
+    return test::message_of<FileError>([&] { parse_npy<float>(encode_npy<double>(Tensor<double>({1}, {v})), "x.npy", Conversion::rounded); });
+  };
   CHECK(out(1e300) == "x.npy: at byte 128: element 0, 1e+300 in float64, is outside the range of float32");
   const auto special = parse_npy<float>(encode_npy<double>(Tensor<double>({2}, {INFINITY, NAN})), "x");
   CHECK(special[0] == INFINITY);
@@ -94,8 +97,11 @@ TEST_CASE("npy: values that a type cannot hold are errors") {
   CHECK(to_byte(255)[0] == 255);
   CHECK(test::message_of<FileError>([&] { to_byte(256); }) == "x.npy: at byte 128: element 0, 256 in int64, is outside the range of uint8");
   CHECK(test::message_of<FileError>([&] { to_byte(-1); }) == "x.npy: at byte 128: element 0, -1 in int64, is outside the range of uint8");
-  CHECK(test::message_of<FileError>([&] { parse_npy<std::int64_t>(encode_npy<double>(Tensor<double>({1}, {0x1p63})), "x.npy"); }).find("outside the range of int64") != std::string::npos);
-  CHECK(test::message_of<FileError>([&] { parse_npy<std::int64_t>(encode_npy<double>(Tensor<double>({1}, {NAN})), "x.npy"); }).find("outside the range") != std::string::npos);
+  CHECK(test::message_of<FileError>([&] {
+          parse_npy<std::int64_t>(encode_npy<double>(Tensor<double>({1}, {0x1p63})), "x.npy");
+        }).find("outside the range of int64") != std::string::npos);
+  CHECK(test::message_of<FileError>([&] { parse_npy<std::int64_t>(encode_npy<double>(Tensor<double>({1}, {NAN})), "x.npy"); }).find("outside the range") !=
+        std::string::npos);
   CHECK(error("{'descr': '|b1', 'fortran_order': False, 'shape': (1,)}", {2}) == "x.npy: at byte 65: a bool is 0 or 1; found 2");
 }
 
@@ -104,8 +110,10 @@ TEST_CASE("npy: malformed files") {
   CHECK(error(good, {1, 2, 3}) == "x.npy: at byte 67: elements float32 [1] take 4 bytes; the file has 3 left");
   CHECK(error(good, {1, 2, 3, 4, 5}) == "x.npy: at byte 67: elements float32 [1] take 4 bytes; the file has 5 left");
   CHECK(error(good, {}, 9) == "x.npy: at byte 6: .npy version 9.0; 1, 2 or 3 expected");
-  CHECK(error("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", {}).find("dtype '|O' holds pickled Python objects, which are never read") != std::string::npos);
-  CHECK(error("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", {}) == "x.npy: at byte 20: a structured dtype; only arrays of numbers can be read");
+  CHECK(error("{'descr': '|O', 'fortran_order': False, 'shape': (1,), }", {}).find("dtype '|O' holds pickled Python objects, which are never read") !=
+        std::string::npos);
+  CHECK(error("{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,), }", {}) ==
+        "x.npy: at byte 20: a structured dtype; only arrays of numbers can be read");
   CHECK(error("{'descr': '<c8', 'fortran_order': False, 'shape': (1,), }", {}).find("dtype '<c8' cannot be read") != std::string::npos);
   CHECK(error("{'descr': '|f4', 'fortran_order': False, 'shape': (1,), }", {}).find("dtype '|f4' cannot be read") != std::string::npos);
   CHECK(error("{'descr': '<f4', 'shape': (1,), }", {}).find("the header lacks 'fortran_order'") != std::string::npos);
@@ -117,12 +125,15 @@ TEST_CASE("npy: malformed files") {
   CHECK(error("{'descr': '<f4', 'fortran_order': False, 'shape': (1,2,3,4,5,6), }", {}).find("an array of more than 5 axes") != std::string::npos);
   CHECK(error("{'descr': '<f4', 'fortran_order': False, 'shape': (4611686018427387904,), }", {}).find("too large to address") != std::string::npos);
   CHECK(error("{'descr': '<f4', 'fortran_order': False, 'shape': (99999999999999999999999,), }", {}).find("an extent is too large") != std::string::npos);
-  CHECK(error("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967295, 4294967295, 4294967295), }", {}).find("too large to address") != std::string::npos);
+  CHECK(error("{'descr': '<f4', 'fortran_order': False, 'shape': (4294967295, 4294967295, 4294967295), }", {}).find("too large to address") !=
+        std::string::npos);
   CHECK(error("{'descr': '<f4', 'fortran_order': False, 'shape': (1,), } x", {}).find("goes on after its closing") != std::string::npos);
-  CHECK(test::message_of<FileError>([] { parse_npy_header(npy_file(2, "", {}), "x.npy"); }).find("'{' expected in the header, which ends") != std::string::npos);
+  CHECK(test::message_of<FileError>([] { parse_npy_header(npy_file(2, "", {}), "x.npy"); }).find("'{' expected in the header, which ends") !=
+        std::string::npos);
   Bytes huge = npy_file(2, good, {1, 2, 3, 4});
   for (int i = 8; i < 12; ++i) huge[static_cast<std::size_t>(i)] = 255;
-  CHECK(test::message_of<FileError>([&] { parse_npy_header(huge, "x.npy"); }) == "x.npy: at byte 12: the file ends within the header: 4294967295 bytes expected, 61 left");
+  CHECK(test::message_of<FileError>([&] { parse_npy_header(huge, "x.npy"); }) ==
+        "x.npy: at byte 12: the file ends within the header: 4294967295 bytes expected, 61 left");
   huge[0] = 'X';
   CHECK(test::message_of<FileError>([&] { parse_npy_header(huge, "x.npy"); }) == "x.npy: at byte 0: not a .npy file: it should begin with \\x93NUMPY");
 }

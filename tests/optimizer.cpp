@@ -56,13 +56,18 @@ void check_steps(const Options& options, const std::vector<double>& expected) {
 
 TEST_CASE_TEMPLATE("optimizers: five steps as PyTorch defines them", Space, VENTRAL_TEST_SPACES) {
   check_steps<SGD, Space>(SGDOptions{.rate = 0.1}, {0.43990776458285286, -0.92114385546884814, 0.86790113783291889});
-  check_steps<SGD, Space>(SGDOptions{.rate = 0.05, .momentum = 0.9, .dampening = 0.5, .weight_decay = 0.01}, {0.44484568311873462, -0.90554169530842243, 0.064014470204514951});
-  check_steps<SGD, Space>(SGDOptions{.rate = 0.05, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true}, {0.39471183689868244, -0.8646151992390384, -0.19115123485572488});
-  check_steps<Adam, Space>(AdamOptions{.rate = 0.1, .beta1 = 0.8, .beta2 = 0.9, .epsilon = 1e-3, .weight_decay = 0.05}, {0.0028234476083532078, -0.79671584665799888, 1.5139257153779311});
+  check_steps<SGD, Space>(SGDOptions{.rate = 0.05, .momentum = 0.9, .dampening = 0.5, .weight_decay = 0.01},
+                          {0.44484568311873462, -0.90554169530842243, 0.064014470204514951});
+  check_steps<SGD, Space>(SGDOptions{.rate = 0.05, .momentum = 0.9, .weight_decay = 0.01, .nesterov = true},
+                          {0.39471183689868244, -0.8646151992390384, -0.19115123485572488});
+  check_steps<Adam, Space>(AdamOptions{.rate = 0.1, .beta1 = 0.8, .beta2 = 0.9, .epsilon = 1e-3, .weight_decay = 0.05},
+                           {0.0028234476083532078, -0.79671584665799888, 1.5139257153779311});
   check_steps<AdamW, Space>(AdamWOptions{.rate = 0.1, .weight_decay = 0.05}, {-0.0079156687933198272, -0.82199613649971992, 1.470333124171151});
   check_steps<RMSProp, Space>(RMSPropOptions{.rate = 0.02, .alpha = 0.9, .weight_decay = 0.01}, {0.2898227608818616, -0.88432850820288322, 1.7993649525470479});
-  check_steps<RMSProp, Space>(RMSPropOptions{.rate = 0.02, .alpha = 0.9, .epsilon = 1e-3, .momentum = 0.5, .centered = true}, {0.092213430389789811, -0.87067855995334253, 1.6298021378636716});
-  check_steps<Adagrad, Space>(AdagradOptions{.rate = 0.3, .rate_decay = 0.1, .weight_decay = 0.01, .initial = 0.2}, {0.16803397841241116, -0.87983765746781739, 1.3535397221846506});
+  check_steps<RMSProp, Space>(RMSPropOptions{.rate = 0.02, .alpha = 0.9, .epsilon = 1e-3, .momentum = 0.5, .centered = true},
+                              {0.092213430389789811, -0.87067855995334253, 1.6298021378636716});
+  check_steps<Adagrad, Space>(AdagradOptions{.rate = 0.3, .rate_decay = 0.1, .weight_decay = 0.01, .initial = 0.2},
+                              {0.16803397841241116, -0.87983765746781739, 1.3535397221846506});
 }
 
 TEST_CASE_TEMPLATE("optimizers: frozen parameters and those without a gradient are left alone", Space, VENTRAL_TEST_SPACES) {

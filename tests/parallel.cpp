@@ -116,6 +116,13 @@ TEST_CASE("set_threads: between jobs of other threads, and below 1") {
   CHECK(test::message_of<Error>([] { cpu::set_threads(0); }) == "cpu::set_threads: 0 threads; at least 1 is needed");
 }
 
+TEST_CASE("parallel: set_threads inside a job is refused, not a deadlock") {
+  const int before = cpu::threads();
+  cpu::set_threads(2);
+  CHECK(test::message_of<Error>([] { cpu::parallel_for(4, [](Index) { cpu::set_threads(1); }); }) == "cpu::set_threads: called inside a parallel job");
+  cpu::set_threads(before);
+}
+
 TEST_CASE("parallel_ranges: ranges of the grain cover everything, the last one is shorter") {
   std::vector<std::atomic<int>> visits(1003);
   cpu::parallel_ranges(1003, 100, [&](Index first, Index last) {

@@ -97,6 +97,8 @@ TEST_CASE("Parallel: errors") {
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(p.output_shape({1, 2, 5, 5})); }) ==
         "Parallel: branch 'wide' gives [1,2,3,3], which cannot be concatenated with [1,2,5,5] of 'a'");
   auto sum = branches<Cpu>(Join::add);
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(sum.output_shape({1, 2, 5, 5})); }) == "Parallel: branch 'deep' gives [1,3,5,5], which cannot be added to [1,2,5,5] of 'small'");
+  CHECK(test::message_of<ShapeError>([&] {
+          static_cast<void>(sum.output_shape({1, 2, 5, 5}));
+        }) == "Parallel: branch 'deep' gives [1,3,5,5], which cannot be added to [1,2,5,5] of 'small'");
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(sum.output_shape({1, 3, 5, 5})); }).find("Conv2d 'small': input [1,3,5,5] has 3 channels") == 0);
 }

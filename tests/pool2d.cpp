@@ -104,7 +104,8 @@ TEST_CASE_TEMPLATE("pooling: values by hand", Space, VENTRAL_TEST_SPACES) {
   CHECK(test::relative_error(at(MaxPool2d<double, Space>({.rounding = Rounding::ceil})), Tensor<double>({1, 1, 2, 2}, {5, 8, 7, 4})) == 0);
   CHECK(test::relative_error(at(MeanPool2d<double, Space>({.kernel = 2, .stride = {1, 2}})), Tensor<double>({1, 1, 2, 2}, {3.25, 4, 1.25, 3.75})) == 0);
   CHECK(test::relative_error(at(MeanPool2d<double, Space>({.kernel = 2, .padding = {1, 0}})), Tensor<double>({1, 1, 2, 2}, {1.5, 0.5, 1.25, 3.75})) == 0);
-  CHECK(test::relative_error(at(MeanPool2d<double, Space>({.kernel = 2, .padding = {1, 0}, .count_include_pad = false})), Tensor<double>({1, 1, 2, 2}, {3, 1, 1.25, 3.75})) == 0);
+  CHECK(test::relative_error(at(MeanPool2d<double, Space>({.kernel = 2, .padding = {1, 0}, .count_include_pad = false})),
+                             Tensor<double>({1, 1, 2, 2}, {3, 1, 1.25, 3.75})) == 0);
   CHECK(test::relative_error(at(LpPool2d<double, Space>()), Tensor<double>({1, 1, 1, 2}, {std::sqrt(51.0), std::sqrt(104.0)})) < 1e-15);
   CHECK(test::relative_error(at(LpPool2d<double, Space>({.p = 1})), Tensor<double>({1, 1, 1, 2}, {13, 16})) < 1e-15);
   CHECK(test::relative_error(at(LpPool2d<double, Space>({.p = 3})), Tensor<double>({1, 1, 1, 2}, {std::cbrt(217.0), std::cbrt(736.0)})) < 1e-15);
@@ -199,7 +200,8 @@ TEST_CASE("pooling: shapes, cost and messages") {
   CHECK(pool.window().kernel == Pair(3));
   CHECK(MaxPool2d<float>({.kernel = {2, 5}}).output_shape({1, 1, 10, 10}) == Shape{1, 1, 5, 2});  // the stride is the kernel
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(pool.output_shape({8, 6})); }) == "MaxPool2d: input [8,6] has rank 2; [N,C,H,W] expected");
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(pool.output_shape({1, 1, 2, 9})); }) == "MaxPool2d: height 2 with padding 0+0 is smaller than the window, which spans 3");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(pool.output_shape({1, 1, 2, 9})); }) ==
+        "MaxPool2d: height 2 with padding 0+0 is smaller than the window, which spans 3");
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(MeanPool2d<float>({.kernel = 2, .stride = 1, .padding = 2}).output_shape({1, 1, 5, 5})); }) ==
         "MeanPool2d: the window at output row 0 covers padding alone (input 5, padding 2+2, kernel 2, dilation 1)");
   CHECK(test::message_of<ShapeError>([] { MaxPool2d<float>({.kernel = 0}); }) == "MaxPool2d: kernel 0x0 must be positive");

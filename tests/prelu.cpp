@@ -66,7 +66,8 @@ TEST_CASE("PReLU: long inputs, the same bits on one and two threads, NaN, empty 
 
 TEST_CASE("PReLU: messages") {
   PReLU<float> layer({.channels = 4});
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) == "PReLU: input [8,3,5,5] has 3 channels; weight [4] expects 4");
+  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) ==
+        "PReLU: input [8,3,5,5] has 3 channels; weight [4] expects 4");
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8})); }) == "PReLU: input [8] has rank 1; [N,4,...] expected");
   CHECK(test::message_of<ShapeError>([] { PReLU<float>({.channels = 0}); }) == "PReLU: 0 channels; at least 1 is needed");
   CHECK(PReLU<float>().output_shape({8}) == Shape{8});

@@ -42,7 +42,10 @@ TEST_CASE_TEMPLATE("Residual: gradients", Space, VENTRAL_TEST_SPACES) {
   Residual<double, Space> block(conv<Space>(3, 4, 2), projection);
   test::check_gradient(block, x, {.max_elements = 50});
   Sequential<double, Space> net;
-  net.add("front", Conv2d<double, Space>({.in = 3, .out = 3, .kernel = 3, .padding = 1})).add("block", block).add("again", Residual<double, Space>(conv<Space>(4, 4))).add("flat", Flatten<double, Space>());
+  net.add("front", Conv2d<double, Space>({.in = 3, .out = 3, .kernel = 3, .padding = 1}))
+      .add("block", block)
+      .add("again", Residual<double, Space>(conv<Space>(4, 4)))
+      .add("flat", Flatten<double, Space>());
   test::check_gradient(net, x, {.max_elements = 50});
   Residual<double, Space> nothing{Sequential<double, Space>()};
   CHECK(test::run_backward(nothing, x, x).dx.template to<Cpu>()[3] == 2 * x.template to<Cpu>()[3]);
@@ -75,5 +78,7 @@ TEST_CASE("Residual: errors name the path") {
   net.add("block", Residual<double>(conv<Cpu>(2, 3)));
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(net.output_shape({1, 2, 4, 4})); }) ==
         "Residual 'block': input [1,2,4,4] gives [1,3,4,4] through the body and [1,2,4,4] through the shortcut; they must be the same");
-  CHECK(test::message_of<ShapeError>([&] { static_cast<void>(net.output_shape({1, 5, 4, 4})); }).find("Residual 'block': Conv2d 'conv': input [1,5,4,4] has 5 channels") == 0);
+  CHECK(test::message_of<ShapeError>([&] {
+          static_cast<void>(net.output_shape({1, 5, 4, 4}));
+        }).find("Residual 'block': Conv2d 'conv': input [1,5,4,4] has 5 channels") == 0);
 }

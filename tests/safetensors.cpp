@@ -60,7 +60,8 @@ TEST_CASE("safetensors: what is written is read back") {
 
 TEST_CASE("safetensors: a file as others write it, with 16-bit floats and free spacing") {
   const std::string header =
-      "{ \"h\" : {\"shape\": [2] ,\"dtype\":\"F16\",\"data_offsets\":[0,4]},\n\"b\":{\"dtype\":\"BF16\",\"data_offsets\":[4,6],\"shape\":[]}, \"t\\u00e9\\ud83d\\ude00\":{\"dtype\":\"BOOL\",\"shape\":[1],"
+      "{ \"h\" : {\"shape\": [2] ,\"dtype\":\"F16\",\"data_offsets\":[0,4]},\n\"b\":{\"dtype\":\"BF16\",\"data_offsets\":[4,6],\"shape\":[]}, "
+      "\"t\\u00e9\\ud83d\\ude00\":{\"dtype\":\"BOOL\",\"shape\":[1],"
       "\"data_offsets\":[6,7]},\"__metadata__\":{\"k\":\"\\/\"}}   ";
   Bytes file = file_of(header, 0);
   for (const int v : {0x00, 0x3C, 0x00, 0xC0, 0xC0, 0x3F, 1}) file.push_back(static_cast<std::uint8_t>(v));
@@ -75,16 +76,21 @@ TEST_CASE("safetensors: a file as others write it, with 16-bit floats and free s
 }
 
 TEST_CASE("safetensors: malformed files") {
-  CHECK(test::message_of<FileError>([] { parse_safetensors(Bytes{1, 2}, "x"); }) == "x: at byte 0: the file ends within the header length: 8 bytes expected, 2 left");
+  CHECK(test::message_of<FileError>([] {
+          parse_safetensors(Bytes{1, 2}, "x");
+        }) == "x: at byte 0: the file ends within the header length: 8 bytes expected, 2 left");
   CHECK(test::message_of<FileError>([] { parse_safetensors(Bytes{255, 255, 255, 255, 255, 255, 255, 255, 1}, "x"); }) ==
         "x: at byte 0: header length 18446744073709551615 is above the limit of 100000000");
-  CHECK(test::message_of<FileError>([] { parse_safetensors(Bytes{9, 0, 0, 0, 0, 0, 0, 0, '{', '}'}, "x"); }) == "x: at byte 8: the file ends within the header: 9 bytes expected, 2 left");
+  CHECK(test::message_of<FileError>([] {
+          parse_safetensors(Bytes{9, 0, 0, 0, 0, 0, 0, 0, '{', '}'}, "x");
+        }) == "x: at byte 8: the file ends within the header: 9 bytes expected, 2 left");
   CHECK(error(" {}", 0) == "x: at byte 8: the header should begin with '{'");
   CHECK(error("{} x", 0) == "x: at byte 11: the header goes on after its closing '}'");
   CHECK(error("{\"a\":{}}", 0) == "x: at byte 13: tensor 'a' lacks dtype");
   CHECK(error("{" + tensor("2", "0,3") + "}", 3) == "x: at byte 61: tensor 'a' uint8 [2] takes 2 bytes; its data are [0,3)");
   CHECK(error("{" + tensor("3", "1,4") + "}", 4) == "x: at byte 62: tensor 'a' uint8 [3] has its data at [1,4); 0 is where they should begin");
-  CHECK(error("{" + tensor("3", "0,3") + "," + tensor("3", "2,5", "b") + "}", 5).find("tensor 'b' uint8 [3] has its data at [2,5); 3 is where they should begin") != std::string::npos);
+  CHECK(error("{" + tensor("3", "0,3") + "," + tensor("3", "2,5", "b") + "}", 5)
+            .find("tensor 'b' uint8 [3] has its data at [2,5); 3 is where they should begin") != std::string::npos);
   CHECK(error("{" + tensor("3", "0,3") + "}", 2) == "x: at byte 61: tensor 'a' uint8 [3] has its data at [0,3); the file holds 2 bytes of data");
   CHECK(error("{" + tensor("3", "0,3") + "}", 5) == "x: at byte 64: 2 bytes belong to no tensor");
   CHECK(error("{" + tensor("3", "3,0") + "}", 3).find("has its data at [3,0)") != std::string::npos);
@@ -95,7 +101,8 @@ TEST_CASE("safetensors: malformed files") {
   CHECK(error("{" + tensor("9223372036854775808", "0,1") + "}", 1).find("a number above 2^63 - 1") != std::string::npos);
   CHECK(error("{" + tensor("9223372036854775807", "0,1") + "}", 1).find("too large to address") != std::string::npos);
   CHECK(error("{" + tensor("1,1,1,1,1,1", "0,1") + "}", 1).find("an array of more than 5 axes") != std::string::npos);
-  CHECK(error("{\"a\":{\"dtype\":\"F8_E4M3\"}}", 0) == "x: at byte 22: dtype 'F8_E4M3' cannot be read; known are F32, F64, F16, BF16, I64, I32, I16, I8, U8, BOOL, U16, U32, U64");
+  CHECK(error("{\"a\":{\"dtype\":\"F8_E4M3\"}}", 0) ==
+        "x: at byte 22: dtype 'F8_E4M3' cannot be read; known are F32, F64, F16, BF16, I64, I32, I16, I8, U8, BOOL, U16, U32, U64");
   CHECK(error("{\"a\":{\"dtype\":\"U8\",\"dtype\":\"U8\"}}", 0).find("a key of tensor 'a' appears twice") != std::string::npos);
   CHECK(error("{\"a\":{\"strides\":[1]}}", 0) == "x: at byte 14: unknown key 'strides' of tensor 'a'; dtype, shape and data_offsets expected");
   CHECK(error("{\"__metadata__\":{\"k\":1}}", 0).find("'\"' expected in the header") != std::string::npos);

@@ -177,7 +177,8 @@ TEST_CASE("Sequential: misuse is a precise error") {
   const std::string needed = "Sequential: backward needs a forward pass with Mode::training before it";
   CHECK(test::message_of<Error>([&] { net.backward(dy); }) == needed);
   CHECK(test::message_of<Error>([&] { net.backward(dy, dx); }) == needed);
-  CHECK(test::message_of<Error>([&] { static_cast<void>(net.activation("conv")); }) == "activation 'conv': run forward with Keep::activations or Mode::training first");
+  CHECK(test::message_of<Error>([&] { static_cast<void>(net.activation("conv")); }) ==
+        "activation 'conv': run forward with Keep::activations or Mode::training first");
   net.forward(x);
   CHECK(test::message_of<Error>([&] { net.backward(dy); }) == needed);
   CHECK(test::message_of<Error>([&] { static_cast<void>(net.activation("conv")); }).find("Keep::activations") != std::string::npos);
@@ -185,7 +186,9 @@ TEST_CASE("Sequential: misuse is a precise error") {
   CHECK(test::message_of<ShapeError>([&] { net.backward(Tensor<double>({2, 5})); }) == "Sequential: dy has shape [2,5]; the output has [2,4]");
   Tensor<double> narrow({2, 2, 6, 4});
   CHECK(test::message_of<ShapeError>([&] { net.backward(dy, narrow); }) == "Sequential: dx has shape [2,2,6,4]; the input has [2,2,6,5]");
-  CHECK(test::message_of<ShapeError>([&] { net.forward(Tensor<double>({1, 3, 6, 5})); }) == "Conv2d 'conv': input [1,3,6,5] has 3 channels; weight [3,2,3,3] expects 2");
+  CHECK(test::message_of<ShapeError>([&] {
+          net.forward(Tensor<double>({1, 3, 6, 5}));
+        }) == "Conv2d 'conv': input [1,3,6,5] has 3 channels; weight [3,2,3,3] expects 2");
   CHECK(test::message_of<Error>([&] { net.backward(dy); }) == needed);  // the failed forward counts for nothing
   Pass<Cpu> pass;
   Tensor<double> y({2, 5});
@@ -203,7 +206,8 @@ TEST_CASE("Sequential: parameters and buffers bear full names, also of nested ne
   outer.add("block", small_net()).add("fc", Linear<double>({.in = 4, .out = 2}));
   std::vector<std::string> names;
   for (const auto& p : outer.parameters()) names.push_back(p.name);
-  CHECK(names == std::vector<std::string>{"block.conv.weight", "block.conv.bias", "block.norm.k", "block.norm.alpha", "block.fc.weight", "block.fc.bias", "fc.weight", "fc.bias"});
+  CHECK(names == std::vector<std::string>{"block.conv.weight", "block.conv.bias", "block.norm.k", "block.norm.alpha", "block.fc.weight", "block.fc.bias",
+                                          "fc.weight", "fc.bias"});
   CHECK(outer.parameter_count() == 3 * 2 * 9 + 3 + 2 + 18 * 4 + 4 + 8 + 2);
   CHECK(outer.buffers().empty());
 }

@@ -8,7 +8,8 @@ using namespace ventral;
 TEST_CASE_TEMPLATE("softmax: values at known points, any axis", Space, VENTRAL_TEST_SPACES) {
   const Tensor<double, Space> x = Tensor<double, Cpu>({2, 3}, {-1, 0, 1, 2, 2, 5}).to<Space>();
   const auto at = [&](auto layer) { return test::run(layer, x).template to<Cpu>(); };
-  const Tensor<double> rows({2, 3}, {0.09003057317038046, 0.24472847105479767, 0.6652409557748219, 0.04527850074362907, 0.04527850074362907, 0.9094429985127418});
+  const Tensor<double> rows({2, 3}, {0.09003057317038046, 0.24472847105479767, 0.6652409557748219,
+                             0.04527850074362907, 0.04527850074362907, 0.9094429985127418});
   CHECK(test::relative_error(at(Softmax<double, Space>()), rows) < 1e-14);
   CHECK(test::relative_error(at(Softmax<double, Space>({.axis = -1})), rows) < 1e-14);
   const double a = 1 / (1 + std::exp(3.0)), b = 1 / (1 + std::exp(2.0)), c = 1 / (1 + std::exp(4.0));
@@ -78,6 +79,7 @@ TEST_CASE("softmax: empty batch, one class, rows of many sizes sum to one, the s
 
 TEST_CASE("softmax: messages") {
   CHECK(test::message_of<ShapeError>([] { static_cast<void>(Softmax<float>().output_shape({5})); }) == "Softmax: input [5] has no axis 1");
-  CHECK(test::message_of<ShapeError>([] { static_cast<void>(LogSoftmax<float>({.axis = -3}).output_shape({5, 2})); }) == "LogSoftmax: input [5,2] has no axis -3");
+  CHECK(test::message_of<ShapeError>([] { static_cast<void>(LogSoftmax<float>({.axis = -3}).output_shape({5, 2})); }) ==
+        "LogSoftmax: input [5,2] has no axis -3");
   CHECK(Softmax<float>().flops({2, 10}) == 100);
 }

@@ -56,7 +56,8 @@ TEST_CASE("state: saved and loaded, by PyTorch's names, bit for bit") {
   CHECK(m.at("format") == "pt");
   const Safetensors f = read_safetensors(path);
   CHECK(f.entries().size() == 6);
-  for (const char* name : {"fc1.weight", "fc1.bias", "fc1.running_mean", "block.inner.weight", "block.inner.bias", "block.inner.running_mean"}) CHECK(f.find(name) != nullptr);
+  for (const char* name : {"fc1.weight", "fc1.bias", "fc1.running_mean", "block.inner.weight", "block.inner.bias", "block.inner.running_mean"})
+    CHECK(f.find(name) != nullptr);
   save(a, path);
   save(a, folder / "again.safetensors");
   CHECK(read_file(path) == read_file(folder / "again.safetensors"));
@@ -82,7 +83,12 @@ TEST_CASE("state: everything that does not fit is reported at once, and nothing 
   auto a = network<float>(1);
   const Tensor<float> w({4, 2}), b({4}), c({7});
   const Tensor<std::int64_t> count({1});
-  write_safetensors(folder / "f", {{"fc1.weight", w}, {"fc1.bias", b}, {"head.bias", c}, {"fc1.running_mean", b}, {"block.inner.weight", Tensor<float>({3})}, {"bn.num_batches_tracked", count}});
+  write_safetensors(folder / "f", {{"fc1.weight", w},
+                                   {"fc1.bias", b},
+                                   {"head.bias", c},
+                                   {"fc1.running_mean", b},
+                                   {"block.inner.weight", Tensor<float>({3})},
+                                   {"bn.num_batches_tracked", count}});
   const auto before = values(a);
   CHECK(test::message_of<Error>([&] { load(a, folder / "f"); }) ==
         folder / "f" +

@@ -178,11 +178,13 @@ TEST_CASE("checkpoint: what does not fit is named, and changes nothing") {
   CHECK(resume(file.path, net, adam).epoch == 3);
   const auto before = weights(other);
   const std::string message = test::message_of<Error>([&] { load_checkpoint(file.path, other, other_adam); });
-  CHECK(message.find("does not fit the network and optimizer; other shape: network.fc1.weight is [3,4], expected [5,4]; other shape: network.fc1.bias is [3], expected [5]") != std::string::npos);
+  CHECK(message.find("does not fit the network and optimizer; other shape: network.fc1.weight is [3,4], expected [5,4]; other shape: network.fc1.bias is [3], "
+                     "expected [5]") != std::string::npos);
   CHECK(same_bits(before, weights(other)));
   CHECK(test::message_of<Error>([&] { load_checkpoint(file.path, net, sgd); }) == concat(file.path, ": saved with Adam; the optimizer is SGD"));
   save(net, file.path);
-  CHECK(test::message_of<FileError>([&] { load_checkpoint(file.path, net, sgd); }) == concat(file.path, ": not a checkpoint: 'ventral.checkpoint' is not in its metadata"));
+  CHECK(test::message_of<FileError>([&] { load_checkpoint(file.path, net, sgd); }) ==
+        concat(file.path, ": not a checkpoint: 'ventral.checkpoint' is not in its metadata"));
 }
 
 TEST_CASE("fit: stops early when the validation data get no better") {
@@ -213,7 +215,8 @@ TEST_CASE("fit: a loss that is not finite stops it and names the cause") {
   auto broken = mlp<float>({.sizes = {6, 5, 3}});
   broken.layer<Linear<float>>("fc2").weight.value[4] = NAN;
   CHECK(train(broken, 0.1) ==
-        "training stopped in step 1 (epoch 1): the loss is nan; the first activation that is not finite is that of layer 'fc2', [16,3], at [0,0]; its parameter 'fc2.weight' is not "
+        "training stopped in step 1 (epoch 1): the loss is nan; the first activation that is not finite is that of layer 'fc2', [16,3], at [0,0]; its "
+        "parameter 'fc2.weight' is not "
         "finite, so the step before went wrong: a smaller rate or clip_norm may help");
 
   auto net = mlp<float>({.sizes = {6, 5, 3}});

@@ -40,9 +40,8 @@ class FmaCeiling final : public Contender {
     for (Index c = 0; c < chunks_; ++c) seeds_[c * 16] = 0.5f, seeds_[c * 16 + 1] = 0.25f, seeds_[c * 16 + 2] = 1;
   }
   void run() override {
-    cpu::parallel_for(chunks_, [&](Index c) {
-      cpu::simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA { fma_chains_run<decltype(isa)>(seeds_.data() + c * 16); });
-    });
+    cpu::parallel_for(
+        chunks_, [&](Index c) { cpu::simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA { fma_chains_run<decltype(isa)>(seeds_.data() + c * 16); }); });
   }
 
  private:

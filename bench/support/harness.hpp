@@ -58,8 +58,8 @@ struct Expectation {
   double tolerance = 1e-4;  ///< of |found - expected|, relative to |expected| + the RMS of the expected
 };
 
-/// The work of one run. With bytes (compulsory traffic) a row shows GB/s and the share of a copy of as many bytes; else with flop, GFLOP/s and the share of the FMA peak.
-/// With items it shows items a second (images), and the share of what flop or bytes allow.
+/// The work of one run. With bytes (compulsory traffic) a row shows GB/s and the share of a copy of as many bytes; else with flop, GFLOP/s and the share of the
+/// FMA peak. With items it shows items a second (images), and the share of what flop or bytes allow.
 struct Work {
   double flop = 0, bytes = 0, items = 0;
   bool in_double = false;  ///< arithmetic in double has half the peak

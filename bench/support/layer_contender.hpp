@@ -22,11 +22,11 @@ inline Tensor<float> random_tensor(Shape shape, std::uint64_t seed, double low =
 inline double float_bytes(double count) { return 4 * count; }
 
 enum class Part {
-  forward,  ///< in training mode; output y
-  data,     ///< backward by the input alone; output dx
-  weights,  ///< backward by the parameters alone; outputs their gradients
+  forward,   ///< in training mode; output y
+  data,      ///< backward by the input alone; output dx
+  weights,   ///< backward by the parameters alone; outputs their gradients
   backward,  ///< both; outputs dx and the gradients
-  both  ///< forward, then backward; outputs as backward
+  both       ///< forward, then backward; outputs as backward
 };
 
 /// One pass of a ventral layer through its public interface, on an input and an output gradient that it borrows.
@@ -34,18 +34,28 @@ template <ventral::Layer L>
 class LayerContender final : public Contender {
  public:
   LayerContender(L layer, Part part, TensorRef<const float> x, TensorRef<const float> dy)
-      : layer_(std::move(layer)), part_(part), x_(x), dy_(dy), y_(layer_.output_shape(x.shape)), dx_(part == Part::forward || part == Part::weights ? Shape{0} : x.shape) {
+      : layer_(std::move(layer)),
+        part_(part),
+        x_(x),
+        dy_(dy),
+        y_(layer_.output_shape(x.shape)),
+        dx_(part == Part::forward || part == Part::weights ? Shape{0} : x.shape) {
     for (auto& p : ventral::parameters_of(layer_)) p.parameter->frozen = part == Part::data;
     layer_.forward(x_, y_, pass_);
   }
   void run() override {
     TensorRef<float> dx = dx_;
     switch (part_) {
-      case Part::forward: return layer_.forward(x_, y_, pass_);
-      case Part::weights: return layer_.backward(x_, y_, dy_, nullptr, pass_);
-      case Part::both: layer_.forward(x_, y_, pass_); [[fallthrough]];
+      case Part::forward:
+        return layer_.forward(x_, y_, pass_);
+      case Part::weights:
+        return layer_.backward(x_, y_, dy_, nullptr, pass_);
+      case Part::both:
+        layer_.forward(x_, y_, pass_);
+        [[fallthrough]];
       case Part::data:
-      case Part::backward: return layer_.backward(x_, y_, dy_, &dx, pass_);
+      case Part::backward:
+        return layer_.backward(x_, y_, dy_, &dx, pass_);
     }
   }
   void clear() override {

@@ -47,7 +47,8 @@ Options read_options(int argc, char** argv, const char* title) {
       o.list = true;
       continue;
     }
-    if (option != "--filter" && option != "--seconds" && option != "--threads" && option != "--json") stop(argv[0], ventral::concat("unknown option '", option, "'"));
+    if (option != "--filter" && option != "--seconds" && option != "--threads" && option != "--json")
+      stop(argv[0], ventral::concat("unknown option '", option, "'"));
     if (++i == argc) stop(argv[0], ventral::concat(option, " needs a value"));
     if (option == "--filter") o.filter = argv[i];
     if (option == "--json") o.json = argv[i];

@@ -68,18 +68,19 @@ void print_heading(const Setting& s) {
 
 void print_row(const Result& r) {
   const Rate speed = rate(r.work, r.seconds.median);
-  std::printf("%-46s %11.1f %5.1f%% %8.*f %-7s", r.name.c_str(), r.seconds.median * 1e6, 100 * r.seconds.deviation / r.seconds.median, speed.value < 100 ? 1 : 0, speed.value, speed.unit);
+  std::printf("%-46s %11.1f %5.1f%% %8.*f %-7s", r.name.c_str(), r.seconds.median * 1e6, 100 * r.seconds.deviation / r.seconds.median,
+              speed.value < 100 ? 1 : 0, speed.value, speed.unit);
   if (r.share.median > 0) std::printf(" %7.0f%%", 100 * r.share.median);
   else std::printf(" %8s", "");
   if (!r.reference.empty())
-    std::printf("   %11.1f %5.1f%% %6.2fx %6.2f - %5.2f", r.reference_seconds.median * 1e6, 100 * r.reference_seconds.deviation / r.reference_seconds.median, r.ratio.median, r.ratio.low,
-                r.ratio.high);
+    std::printf("   %11.1f %5.1f%% %6.2fx %6.2f - %5.2f", r.reference_seconds.median * 1e6, 100 * r.reference_seconds.deviation / r.reference_seconds.median,
+                r.ratio.median, r.ratio.low, r.ratio.high);
   std::printf("%s\n", r.noisy ? "  noisy" : "");
   std::fflush(stdout);
 }
 
 void print_wrong(const std::string& name, const std::string& what) {
-  std::printf("%-46s WRONG: %s\n", name.c_str(), what.c_str());
+  std::printf("%-46s WRONG: %s\n", name.c_str(), what.substr(0, what.find('\n')).c_str());
   std::fflush(stdout);
 }
 
@@ -87,13 +88,14 @@ void write_json(const std::string& path, const Setting& s, const std::vector<Res
   const std::string partial = path + ".partial";
   std::FILE* f = std::fopen(partial.c_str(), "w");
   ventral::require<ventral::FileError>(f != nullptr, "cannot write ", partial);
-  std::fprintf(f, "{\n  \"title\": %s,\n  \"threads\": %d,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s,\n  \"results\": [", quoted(s.title).c_str(),
-               s.threads, quoted(s.processor).c_str(), quoted(s.simd).c_str(), quoted(s.compiler).c_str(), quoted(s.reference).c_str());
+  std::fprintf(f, "{\n  \"title\": %s,\n  \"threads\": %d,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s,\n  \"results\": [",
+               quoted(s.title).c_str(), s.threads, quoted(s.processor).c_str(), quoted(s.simd).c_str(), quoted(s.compiler).c_str(),
+               quoted(s.reference).c_str());
   const char* separator = "\n";
   for (const Result& r : results) {
     const Rate speed = rate(r.work, r.seconds.median);
-    std::fprintf(f, "%s    {\"name\": %s, \"rounds\": %d, \"noisy\": %s, \"flop\": %.17g, \"bytes\": %.17g, \"items\": %.17g, \"rate\": %.6g, \"unit\": \"%s\"", separator,
-                 quoted(r.name).c_str(), r.rounds, r.noisy ? "true" : "false", r.work.flop, r.work.bytes, r.work.items, speed.value, speed.unit);
+    std::fprintf(f, "%s    {\"name\": %s, \"rounds\": %d, \"noisy\": %s, \"flop\": %.17g, \"bytes\": %.17g, \"items\": %.17g, \"rate\": %.6g, \"unit\": \"%s\"",
+                 separator, quoted(r.name).c_str(), r.rounds, r.noisy ? "true" : "false", r.work.flop, r.work.bytes, r.work.items, speed.value, speed.unit);
     write(f, "seconds", r.seconds);
     if (r.share.median > 0) write(f, "share_of_ceiling", r.share);
     if (!r.reference.empty()) write(f, "reference_seconds", r.reference_seconds), write(f, "ratio", r.ratio);

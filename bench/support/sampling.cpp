@@ -181,7 +181,8 @@ Result measure(const std::string& name, const Work& work, Contest& contest, cons
     result.ratio = ratio(runners[1].seconds, ours);
   }
   if (ceiling) {
-    const double per_run = work.bytes > 0 ? 1 : (work.in_double ? 2 : 1) * work.flop / fma_ceiling_flop(options.threads);  // the ceiling's time for this case's work
+    const double per_run =
+        work.bytes > 0 ? 1 : (work.in_double ? 2 : 1) * work.flop / fma_ceiling_flop(options.threads);  // the ceiling's time for this case's work
     result.share = ratio(runners.back().seconds, ours);
     for (double* v : {&result.share.median, &result.share.deviation, &result.share.low, &result.share.high}) *v *= per_run;
   }

@@ -1,7 +1,5 @@
 #include "support/torch_tensor.hpp"
 
-#include <torch/torch.h>
-
 namespace bench::libtorch {
 
 namespace {

@@ -1,9 +1,7 @@
-#include "support/torch_tensor.hpp"
-
 #include <dlfcn.h>
 #include <malloc.h>
-#include <torch/torch.h>
-#include <torch/version.h>
+
+#include "support/torch_tensor.hpp"
 
 namespace bench::libtorch {
 
@@ -20,7 +18,11 @@ std::string openblas() {
   const auto core = reinterpret_cast<char* (*)()>(dlsym(RTLD_DEFAULT, "openblas_get_corename"));
   if (!parallel || !core) return "BLAS unknown";
   const int kind = parallel();
-  return std::string("OpenBLAS ") + (kind == 2 ? "OpenMP" : kind == 1 ? "pthread (slow on several threads: see docs/benchmarks.md)" : "sequential") + " " + core();
+  return std::string("OpenBLAS ") +
+         (kind == 2   ? "OpenMP"
+          : kind == 1 ? "pthread (slow on several threads: see docs/benchmarks.md)"
+                      : "sequential") +
+         " " + core();
 }
 
 }  // namespace
@@ -29,8 +31,8 @@ std::string version() { return "LibTorch " TORCH_VERSION ", " + openblas(); }
 
 void prepare(int threads) {
   at::set_num_threads(threads);
-  mallopt(M_MMAP_THRESHOLD, 1 << 30);  // outputs that LibTorch insists on allocating come from memory that was touched before,
-  mallopt(M_TRIM_THRESHOLD, -1);       // else their page faults are what is measured
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);   // outputs that LibTorch insists on allocating come from memory that was touched before,
+  mallopt(M_TRIM_THRESHOLD, -1);        // else their page faults are what is measured
   torch::GradMode::set_enabled(false);  // where a gradient is measured through autograd, that operation enables it
 }
 
@@ -38,12 +40,24 @@ std::unique_ptr<Contender> activation_forward(Activation kind, In<float> input) 
   const at::Tensor x = borrow(input);
   return operation({at::empty_like(x)}, [=](auto& r) {
     switch (kind) {
-      case Activation::relu: at::clamp_min_out(r[0], x, 0); break;
-      case Activation::leaky_relu: at::leaky_relu_out(r[0], x, 0.01); break;
-      case Activation::sigmoid: at::sigmoid_out(r[0], x); break;
-      case Activation::tanh: at::tanh_out(r[0], x); break;
-      case Activation::elu: at::elu_out(r[0], x); break;
-      case Activation::softplus: at::softplus_out(r[0], x); break;
+      case Activation::relu:
+        at::clamp_min_out(r[0], x, 0);
+        break;
+      case Activation::leaky_relu:
+        at::leaky_relu_out(r[0], x, 0.01);
+        break;
+      case Activation::sigmoid:
+        at::sigmoid_out(r[0], x);
+        break;
+      case Activation::tanh:
+        at::tanh_out(r[0], x);
+        break;
+      case Activation::elu:
+        at::elu_out(r[0], x);
+        break;
+      case Activation::softplus:
+        at::softplus_out(r[0], x);
+        break;
     }
   });
 }
@@ -52,12 +66,24 @@ std::unique_ptr<Contender> activation_backward(Activation kind, In<float> input,
   const at::Tensor x = borrow(input), dy = borrow(gradient), y = kind == Activation::tanh ? at::tanh(x) : at::sigmoid(x);
   return operation({at::empty_like(x)}, [=](auto& r) {
     switch (kind) {
-      case Activation::relu: at::threshold_backward_out(r[0], dy, x, 0); break;
-      case Activation::leaky_relu: at::leaky_relu_backward_out(r[0], dy, x, 0.01, false); break;
-      case Activation::sigmoid: at::sigmoid_backward_out(r[0], dy, y); break;
-      case Activation::tanh: at::tanh_backward_out(r[0], dy, y); break;
-      case Activation::elu: at::elu_backward_out(r[0], dy, 1, 1, 1, false, x); break;
-      case Activation::softplus: at::softplus_backward_out(r[0], dy, x, 1, 20); break;
+      case Activation::relu:
+        at::threshold_backward_out(r[0], dy, x, 0);
+        break;
+      case Activation::leaky_relu:
+        at::leaky_relu_backward_out(r[0], dy, x, 0.01, false);
+        break;
+      case Activation::sigmoid:
+        at::sigmoid_backward_out(r[0], dy, y);
+        break;
+      case Activation::tanh:
+        at::tanh_backward_out(r[0], dy, y);
+        break;
+      case Activation::elu:
+        at::elu_backward_out(r[0], dy, 1, 1, 1, false, x);
+        break;
+      case Activation::softplus:
+        at::softplus_backward_out(r[0], dy, x, 1, 20);
+        break;
     }
   });
 }
@@ -86,8 +112,8 @@ namespace {
 std::unique_ptr<Contender> conv2d_backward(const ventral::Window& window, Index groups, In<float> x, In<float> w, In<float> dy, bool data) {
   return operation(Operation::Results(data ? 1 : 2, at::empty({0})), [=, x = borrow(x), w = borrow(w), dy = borrow(dy)](auto& r) {
     for (at::Tensor& t : r) t.reset();
-    auto [dx, dw, db] = at::convolution_backward(dy, x, w, at::IntArrayRef(w.size(0)), pair(window.stride), padding(window), pair(window.dilation), false, Sizes{0, 0}, groups,
-                                                 {data, !data, !data});
+    auto [dx, dw, db] = at::convolution_backward(dy, x, w, at::IntArrayRef(w.size(0)), pair(window.stride), padding(window), pair(window.dilation), false,
+                                                 Sizes{0, 0}, groups, {data, !data, !data});
     if (data) r[0] = dx;
     else r[0] = dw, r[1] = db;
   });
@@ -107,7 +133,8 @@ std::unique_ptr<Contender> pool2d_forward(Pool kind, const ventral::Window& wind
   at::Tensor indices = at::empty({0}, at::kLong);
   const bool ceil = window.rounding == ventral::Rounding::ceil;
   return operation({at::empty({0})}, [=](auto& r) mutable {
-    if (kind == Pool::max) at::max_pool2d_with_indices_out(r[0], indices, x, pair(window.kernel), pair(window.stride), padding(window), pair(window.dilation), ceil);
+    if (kind == Pool::max)
+      at::max_pool2d_with_indices_out(r[0], indices, x, pair(window.kernel), pair(window.stride), padding(window), pair(window.dilation), ceil);
     else at::avg_pool2d_out(r[0], x, pair(window.kernel), pair(window.stride), padding(window), ceil);
   });
 }
@@ -116,7 +143,8 @@ std::unique_ptr<Contender> pool2d_backward(Pool kind, const ventral::Window& win
   const at::Tensor x = borrow(input), dy = borrow(gradient);
   const bool ceil = window.rounding == ventral::Rounding::ceil;
   at::Tensor indices;
-  if (kind == Pool::max) indices = std::get<1>(at::max_pool2d_with_indices(x, pair(window.kernel), pair(window.stride), padding(window), pair(window.dilation), ceil));
+  if (kind == Pool::max)
+    indices = std::get<1>(at::max_pool2d_with_indices(x, pair(window.kernel), pair(window.stride), padding(window), pair(window.dilation), ceil));
   return operation({at::empty_like(x)}, [=](auto& r) {
     if (kind == Pool::max)
       at::max_pool2d_with_indices_backward_out(r[0], dy, x, pair(window.kernel), pair(window.stride), padding(window), pair(window.dilation), ceil, indices);
@@ -126,9 +154,9 @@ std::unique_ptr<Contender> pool2d_backward(Pool kind, const ventral::Window& win
 
 std::unique_ptr<Contender> batch_norm2d_forward(In<float> input, In<float> gamma, In<float> beta) {
   const at::Tensor x = borrow(input), mean = at::zeros({x.size(1)}), variance = at::ones({x.size(1)});
-  at::Tensor saved_mean = at::empty({0}), saved_scale = at::empty({0});
-  return operation({at::empty_like(x)}, [=, gamma = borrow(gamma), beta = borrow(beta)](auto& r) mutable {
-    at::native_batch_norm_out(r[0], saved_mean, saved_scale, x, gamma, beta, mean, variance, true, 0.1, 1e-5);
+  return operation({at::empty({0})}, [=, gamma = borrow(gamma), beta = borrow(beta)](auto& r) {
+    r[0].reset();
+    r[0] = std::get<0>(at::native_batch_norm(x, gamma, beta, mean, variance, true, 0.1, 1e-5));
   });
 }
 

@@ -1,7 +1,9 @@
 #pragma once
-#include <ATen/core/ivalue.h>  // first: clang with C++20 needs it complete
-
-#include <ATen/ATen.h>
+// clang-format off
+#include <ATen/core/ivalue.h>  // first: clang with C++20 needs it complete in what follows
+#include <torch/torch.h>
+#include <torch/version.h>
+// clang-format on
 
 #include <functional>
 

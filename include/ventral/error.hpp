@@ -66,7 +66,7 @@ struct MessagePart {
   }
 };
 
-[[gnu::noinline]] inline std::string join(const MessagePart* parts, int count) {
+[[gnu::noinline, gnu::cold]] inline std::string join(const MessagePart* parts, int count) {
   std::string out;
   for (int i = 0; i < count; ++i) parts[i].append(out, parts[i].value);
   return out;

@@ -72,7 +72,8 @@ class LBFGS {
       choose_direction();
       state_.previous_gradient.copy_from(gradient_);
       state_.previous_loss = loss;
-      state_.length = state_.iterations > 1 ? options_.rate : options_.rate * std::min(1.0, 1 / absolute_sum(gradient_.stream(), std::as_const(gradient_).ref()));
+      state_.length =
+          state_.iterations > 1 ? options_.rate : options_.rate * std::min(1.0, 1 / absolute_sum(gradient_.stream(), std::as_const(gradient_).ref()));
       const double slope = product(gradient_, state_.direction);
       if (slope > -options_.change_tolerance) break;
       copy_values(start_);
@@ -83,7 +84,8 @@ class LBFGS {
         move_to(state_.length);
         if (i < options_.iterations) loss = evaluate(gradient_);
       }
-      const bool still = state_.length * largest(state_.direction) <= options_.change_tolerance || std::abs(loss - state_.previous_loss) < options_.change_tolerance;
+      const bool still =
+          state_.length * largest(state_.direction) <= options_.change_tolerance || std::abs(loss - state_.previous_loss) < options_.change_tolerance;
       if (state_.evaluations >= most || still) break;
     }
     return first;

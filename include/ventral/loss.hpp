@@ -22,7 +22,8 @@ inline std::string position_text(const Shape& shape, Index flat) {
 /// The weight found. Throws Error for a label that is no class; its text is built only then.
 template <class... Parts>
 double checked_weight(const char* kind, const LabelSum& found, const Shape& labels, const Parts&... expected) {
-  if (found.bad >= 0) [[unlikely]] throw Error(concat(kind, ": label ", found.bad_label, " at ", position_text(labels, found.bad), expected...));
+  if (found.bad >= 0) [[unlikely]]
+    throw Error(concat(kind, ": label ", found.bad_label, " at ", position_text(labels, found.bad), expected...));
   return found.weight;
 }
 
@@ -81,9 +82,9 @@ class LossBase {
 }  // namespace detail
 
 struct CrossEntropyOptions {
-  double smoothing = 0;               ///< share of the target probability spread evenly over all classes, in [0, 1)
+  double smoothing = 0;                    ///< share of the target probability spread evenly over all classes, in [0, 1)
   std::vector<double> class_weights = {};  ///< one per class, or empty: all 1
-  Index ignore = -100;                ///< positions with this label count nothing, in the mean neither
+  Index ignore = -100;                     ///< positions with this label count nothing, in the mean neither
   Reduction reduction = Reduction::mean;
 };
 
@@ -105,7 +106,8 @@ class LabelLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
   double weight(In<T, Space> x, In<std::int32_t, Space> labels) {
     require_labels_fit(Derived::kind, x.shape, labels.shape);
     const Index classes = x.shape[1];
-    require<ShapeError>(weights_.empty() || weights_.size() == classes, Derived::kind, ": ", weights_.size(), " class weights for the ", classes, " classes of ", x.shape);
+    require<ShapeError>(weights_.empty() || weights_.size() == classes, Derived::kind, ": ", weights_.size(), " class weights for the ", classes,
+                        " classes of ", x.shape);
     const LabelSum found = sum_labels(x.stream(), ignore_, classes, labels, In<T, Space>(weights_.ref()));
     return checked_weight(Derived::kind, found, labels.shape, " is not in 0..", classes - 1);
   }
@@ -119,7 +121,8 @@ class LabelLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
 
 /// Softmax followed by cross-entropy, of scores x [N,C,d1,..] and labels [N,d1,..] in 0..C-1. Per position, with label y, smoothing e and class weights w:
 /// loss = -(1 - e) w_y log p_y - e/C sum_c w_c log p_c, p = softmax(x) over axis 1; the mean divides by the sum of the w_y that are not ignored.
-/// A mean over nothing (an empty batch, all ignored) is 0. Gradient: p_c sum(q) - q_c, where q is the weighted target. Throws Error on a label that is no class.
+/// A mean over nothing (an empty batch, all ignored) is 0. Gradient: p_c sum(q) - q_c, where q is the weighted target. Throws Error on a label that is no
+/// class.
 template <class T, class Space = Cpu>
 class SoftmaxCrossEntropy : public detail::LabelLoss<SoftmaxCrossEntropy<T, Space>, T, Space> {
  public:
@@ -240,9 +243,9 @@ struct HingeOptions {
   Reduction reduction = Reduction::mean;
 };
 
-/// Hinge loss. Two classes: scores x [N], [N,1] or of the labels' own shape, labels t of -1 and 1, loss max(0, margin - t x). More: scores [N,C,d1,..], labels [N,d1,..],
-/// loss max(0, margin + max_{c != y} x_c - x_y). Gradient 0 at the kink; of equal rivals the first takes it.
-/// Source: Crammer and Singer 2001, "On the algorithmic implementation of multiclass kernel-based vector machines", JMLR 2, eq. 4.
+/// Hinge loss. Two classes: scores x [N], [N,1] or of the labels' own shape, labels t of -1 and 1, loss max(0, margin - t x). More: scores [N,C,d1,..], labels
+/// [N,d1,..], loss max(0, margin + max_{c != y} x_c - x_y). Gradient 0 at the kink; of equal rivals the first takes it. Source: Crammer and Singer 2001, "On
+/// the algorithmic implementation of multiclass kernel-based vector machines", JMLR 2, eq. 4.
 template <class T, class Space = Cpu>
 class Hinge : public detail::MarginLoss<Hinge<T, Space>, T, Space> {
  public:

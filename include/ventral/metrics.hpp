@@ -30,8 +30,8 @@ namespace detail {
 
 template <class T>
 Index checked_classes(In<T> scores, In<std::int32_t> labels) {
-  require<ShapeError>(scores.shape.rank() == 2 && labels.shape == Shape{scores.shape[0]} && scores.shape[1] >= 1, "metrics: scores ", scores.shape, " and labels ", labels.shape,
-                      "; expected [N,C] and [N]");
+  require<ShapeError>(scores.shape.rank() == 2 && labels.shape == Shape{scores.shape[0]} && scores.shape[1] >= 1, "metrics: scores ", scores.shape,
+                      " and labels ", labels.shape, "; expected [N,C] and [N]");
   const Index classes = scores.shape[1];
   for (Index i = 0; i < labels.size(); ++i)
     require(0 <= labels.data[i] && labels.data[i] < classes, "metrics: label ", labels.data[i], " at [", i, "] is not in 0..", classes - 1);
@@ -74,8 +74,8 @@ class ConfusionMatrix {
   const Tensor<std::int64_t>& counts() const { return counts_; }
 
   void add(Index truth, Index predicted) {
-    require(0 <= truth && truth < classes() && 0 <= predicted && predicted < classes(), "confusion matrix: class ", truth, " predicted as ", predicted, "; there are ", classes(),
-            " classes, from 0");
+    require(0 <= truth && truth < classes() && 0 <= predicted && predicted < classes(), "confusion matrix: class ", truth, " predicted as ", predicted,
+            "; there are ", classes(), " classes, from 0");
     ++counts_.at(truth, predicted);
   }
   /// Adds the predictions of scores [N,C], their largest each, against labels [N].

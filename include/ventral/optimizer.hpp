@@ -82,7 +82,12 @@ class Optimizer {
  protected:
   /// `names` are the arrays of state for each parameter, which begin with every element `initial`.
   Optimizer(Parameters parameters, double rate, std::vector<const char*> names, double initial = 0)
-      : parameters_(std::move(parameters)), names_(std::move(names)), state_(parameters_.size() * names_.size()), counts_(parameters_.size()), rate_(rate), initial_(initial) {
+      : parameters_(std::move(parameters)),
+        names_(std::move(names)),
+        state_(parameters_.size() * names_.size()),
+        counts_(parameters_.size()),
+        rate_(rate),
+        initial_(initial) {
     for (const auto& p : parameters_) require(p.parameter != nullptr, "optimizer: parameter '", p.name, "' is null");
   }
 
@@ -130,7 +135,8 @@ template <class T, class Space = Cpu>
 class SGD final : public Optimizer<T, Space> {
  public:
   explicit SGD(typename Optimizer<T, Space>::Parameters parameters, SGDOptions o = {})
-      : Optimizer<T, Space>(std::move(parameters), o.rate, o.momentum == 0 ? std::vector<const char*>{} : std::vector<const char*>{"momentum_buffer"}), options_(o) {
+      : Optimizer<T, Space>(std::move(parameters), o.rate, o.momentum == 0 ? std::vector<const char*>{} : std::vector<const char*>{"momentum_buffer"}),
+        options_(o) {
     this->set_rate(o.rate);
     detail::require_in("SGD", "momentum", o.momentum, 0, 1e9);
     detail::require_in("SGD", "weight_decay", o.weight_decay, 0, 1e9);
@@ -181,7 +187,8 @@ class AdamBase : public Optimizer<T, Space> {
 template <class T, class Space = Cpu>
 class Adam final : public detail::AdamBase<T, Space> {
  public:
-  explicit Adam(typename Optimizer<T, Space>::Parameters parameters, AdamOptions o = {}) : detail::AdamBase<T, Space>("Adam", std::move(parameters), o, false) {}
+  explicit Adam(typename Optimizer<T, Space>::Parameters parameters, AdamOptions o = {})
+      : detail::AdamBase<T, Space>("Adam", std::move(parameters), o, false) {}
   const char* kind() const override { return "Adam"; }
 };
 
@@ -209,7 +216,8 @@ struct RMSPropOptions {
 template <class T, class Space = Cpu>
 class RMSProp final : public Optimizer<T, Space> {
  public:
-  explicit RMSProp(typename Optimizer<T, Space>::Parameters parameters, RMSPropOptions o = {}) : Optimizer<T, Space>(std::move(parameters), o.rate, names(o)), options_(o) {
+  explicit RMSProp(typename Optimizer<T, Space>::Parameters parameters, RMSPropOptions o = {})
+      : Optimizer<T, Space>(std::move(parameters), o.rate, names(o)), options_(o) {
     this->set_rate(o.rate);
     detail::require_in("RMSProp", "alpha", o.alpha, 0, 1);
     detail::require_in("RMSProp", "epsilon", o.epsilon, 0, 1e9);

@@ -8,13 +8,34 @@ namespace ventral::inline v0 {
 
 namespace detail {
 
+/// A layer's error with the layer's name: `Conv2d: input ...` becomes `Conv2d 'conv1': input ...`.
+[[gnu::cold]] inline std::string named_error(std::string_view kind, std::string_view name, std::string_view what) {
+  if (what.substr(0, kind.size()) == kind && what.substr(kind.size(), 2) == ": ") what.remove_prefix(kind.size() + 2);
+  return concat(kind, " '", name, "': ", what);
+}
+
+[[noreturn, gnu::cold]] inline void fail_unknown_layer(std::string_view name, const std::vector<std::string>& known) {
+  std::string list;
+  for (const auto& k : known) list += (list.empty() ? "" : ", ") + k;
+  throw Error(concat("no layer '", name, "'; the network has: ", known.empty() ? "no layers" : list));
+}
+
+/// One line of a summary, in columns.
+[[gnu::cold]] inline std::string summary_row(std::string_view name, std::string_view kind, std::string_view output, std::string_view parameters, std::string_view flops, std::string_view field,
+                                             std::string_view step) {
+  std::string out;
+  const auto left = [&](std::string_view text, std::size_t width) { out.append(text).append(text.size() < width ? width - text.size() : 1, ' '); };
+  const auto right = [&](std::string_view text, std::size_t width) { out.append(text.size() < width ? width - text.size() : 1, ' ').append(text); };
+  left(name, 14), left(kind, 18), left(output, 20), right(parameters, 11), right(flops, 14), right(field, 8), right(step, 6);
+  return out + "\n";
+}
+
 /// A layer of any type behind one interface. Errors about shapes get the layer's name: `Conv2d 'conv1': ...`.
 template <class T, class Space>
 class AnyLayer {
  public:
   template <class L>
-  AnyLayer(std::string name, L layer)
-      : name_(std::move(name)), model_(std::make_unique<Model<L>>(std::move(layer))) {
+  AnyLayer(std::string name, L&& layer) : name_(std::move(name)), model_(new Model<L>(std::move(layer))) {
     list_parameters();
   }
   AnyLayer(const AnyLayer& o) : name_(o.name_), model_(o.model_->clone()) { list_parameters(); }
@@ -37,7 +58,7 @@ class AnyLayer {
     try {
       return model_->output_shape(x);
     } catch (const ShapeError& e) {
-      throw ShapeError(renamed(e.what()));
+      throw ShapeError(named_error(kind(), name_, e.what()));
     }
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) { model_->forward(x, y, pass); }
@@ -73,8 +94,9 @@ class AnyLayer {
 
   template <class L>
   struct Model final : Concept {
-    explicit Model(L l) : layer(std::move(l)) {}
-    std::unique_ptr<Concept> clone() const override { return std::make_unique<Model>(layer); }
+    explicit Model(const L& l) : layer(l) {}
+    explicit Model(L&& l) : layer(std::move(l)) {}
+    [[gnu::cold]] std::unique_ptr<Concept> clone() const override { return std::unique_ptr<Concept>(new Model(layer)); }
     std::string_view kind() const override { return L::kind; }
     bool is_view() const override {
       if constexpr (requires { L::is_view; }) return L::is_view;
@@ -83,16 +105,16 @@ class AnyLayer {
     Shape output_shape(const Shape& x) const override { return layer.output_shape(x); }
     void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) override { layer.forward(x, y, pass); }
     void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) override { layer.backward(x, y, dy, dx, pass); }
-    std::vector<NamedParameter<T, Space>> parameters() override { return parameters_of(layer); }
-    std::vector<NamedBuffer<T, Space>> buffers() override { return buffers_of(layer); }
-    void initialize([[maybe_unused]] Random random) override {
+    [[gnu::cold]] std::vector<NamedParameter<T, Space>> parameters() override { return parameters_of(layer); }
+    [[gnu::cold]] std::vector<NamedBuffer<T, Space>> buffers() override { return buffers_of(layer); }
+    [[gnu::cold]] void initialize([[maybe_unused]] Random random) override {
       if constexpr (requires { layer.initialize(random); }) layer.initialize(random);
     }
     Index flops([[maybe_unused]] const Shape& x) const override {
       if constexpr (requires { layer.flops(x); }) return layer.flops(x);
       return 0;
     }
-    ReceptiveField field_after(const ReceptiveField& field) const override {
+    [[gnu::cold]] ReceptiveField field_after(const ReceptiveField& field) const override {
       if constexpr (requires { layer.field_after(field); }) return layer.field_after(field);
       else if constexpr (requires { layer.window(); }) return field.after(layer.window());
       else return field;
@@ -108,17 +130,10 @@ class AnyLayer {
   };
 
   /// Notes where a layer's own parameters are. Those inside a container may come and go, so it is asked.
-  void list_parameters() {
+  [[gnu::cold]] void list_parameters() {
     if (model_->is_container()) return;
     for (auto& p : model_->parameters()) listed_.push_back(p.parameter);
   }
-  std::string renamed(std::string_view what) const {
-    const std::string_view k = kind();
-    if (what.substr(0, k.size()) == k && what.substr(k.size(), 1) == ":") what.remove_prefix(k.size() + 1);
-    else return concat(k, " '", name_, "': ", what);
-    return concat(k, " '", name_, "':", what);
-  }
-
   std::string name_;
   std::unique_ptr<Concept> model_;
   std::vector<Parameter<T, Space>*> listed_;
@@ -164,7 +179,7 @@ class Sequential {
   Sequential& add(std::string name, L layer) {
     static_assert(std::is_same_v<typename L::Scalar, T> && std::is_same_v<typename L::Space, Space>, "layer and network differ in scalar type or space");
     check_new_name(name);
-    layers_.emplace_back(std::move(name), std::move(layer));
+    layers_.push_back(detail::AnyLayer<T, Space>(std::move(name), std::move(layer)));
     forget_run();
     return *this;
   }
@@ -251,7 +266,7 @@ class Sequential {
     return output_of(i, run.input, run.pass);
   }
   /// Runs the network on x in inference and returns copies of the named activations, in the order given.
-  std::vector<Tensor<T, Space>> capture(In<T, Space> x, const std::vector<std::string>& wanted) {
+  [[gnu::cold]] std::vector<Tensor<T, Space>> capture(In<T, Space> x, const std::vector<std::string>& wanted) {
     for (const auto& name : wanted) static_cast<void>(position(name));
     forward(x, Keep::activations);
     std::vector<Tensor<T, Space>> out;
@@ -278,13 +293,13 @@ class Sequential {
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) { back_chain(x, &y, dy, dx, pass); }
 
   /// Every parameter with its full name, `conv1.weight`. Pointers stay valid until layers are replaced or removed.
-  std::vector<NamedParameter<T, Space>> parameters() {
+  [[gnu::cold]] std::vector<NamedParameter<T, Space>> parameters() {
     std::vector<NamedParameter<T, Space>> out;
     for (auto& l : layers_)
       for (auto& p : l.parameters()) out.push_back({l.name() + "." + p.name, p.parameter});
     return out;
   }
-  std::vector<NamedBuffer<T, Space>> buffers() {
+  [[gnu::cold]] std::vector<NamedBuffer<T, Space>> buffers() {
     std::vector<NamedBuffer<T, Space>> out;
     for (auto& l : layers_)
       for (auto& b : l.buffers()) out.push_back({l.name() + "." + b.name, b.buffer});
@@ -333,8 +348,8 @@ class Sequential {
 
   /// A table of the layers for an input of this shape: output shape, parameters, FLOPs of a forward pass (a multiply-add counts 2),
   /// and the receptive field of one unit with the distance between neighbours' fields.
-  std::string summary(const Shape& x) {
-    std::string out = row("layer", "kind", "output", "parameters", "FLOP", "field", "step");
+  [[gnu::cold]] std::string summary(const Shape& x) {
+    std::string out = detail::summary_row("layer", "kind", "output", "parameters", "FLOP", "field", "step");
     Shape s = x;
     ReceptiveField field;
     Index total_flops = 0;
@@ -346,7 +361,7 @@ class Sequential {
       s = l.output_shape(s);
       field = l.field_after(field);
       const bool image = s.rank() == 4;
-      out += row(l.name(), l.kind(), to_string(s), std::to_string(count), std::to_string(flops), image ? pair_text(field.size) : "", image ? pair_text(field.jump) : "");
+      out += detail::summary_row(l.name(), l.kind(), to_string(s), std::to_string(count), std::to_string(flops), image ? pair_text(field.size) : "", image ? pair_text(field.jump) : "");
     }
     return out + concat(parameter_count(), " parameters, ", total_flops, " FLOP for an input of ", x, "\n");
   }
@@ -361,14 +376,6 @@ class Sequential {
 
   static std::size_t bytes(In<T, Space> x) { return static_cast<std::size_t>(x.size()) * sizeof(T); }
   static std::string pair_text(Pair p) { return p.h == p.w ? std::to_string(p.h) : concat(p.h, "x", p.w); }
-  static std::string row(std::string_view name, std::string_view layer_kind, std::string_view output, std::string_view parameters, std::string_view flops,
-                         std::string_view field, std::string_view step) {
-    std::string out;
-    const auto left = [&](std::string_view text, std::size_t width) { out.append(text).append(text.size() < width ? width - text.size() : 1, ' '); };
-    const auto right = [&](std::string_view text, std::size_t width) { out.append(text.size() < width ? width - text.size() : 1, ' ').append(text); };
-    left(name, 14), left(layer_kind, 18), left(output, 20), right(parameters, 11), right(flops, 14), right(field, 8), right(step, 6);
-    return out + "\n";
-  }
 
   Run& run() {
     if (!run_) run_ = std::make_unique<Run>();
@@ -379,11 +386,9 @@ class Sequential {
   std::size_t position(std::string_view name) const {
     for (std::size_t i = 0; i < layers_.size(); ++i)
       if (layers_[i].name() == name) return i;
-    std::string known;
-    for (const auto& l : layers_) known += (known.empty() ? "" : ", ") + l.name();
-    throw Error(concat("no layer '", name, "'; the network has: ", known.empty() ? "no layers" : known));
+    detail::fail_unknown_layer(name, names());
   }
-  void check_new_name(const std::string& name) const {
+  [[gnu::cold]] void check_new_name(const std::string& name) const {
     require(!name.empty() && name.find('.') == std::string::npos, "layer name '", name, "' must not be empty or contain a '.'");
     for (const auto& l : layers_) require(l.name() != name, "layer name '", name, "' is taken by a ", l.kind());
   }

@@ -7,9 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "ventral/data/batches.hpp"
+#include "ventral/evaluation.hpp"
 #include "ventral/loss.hpp"
-#include "ventral/metrics.hpp"
 #include "ventral/optimizer.hpp"
 #include "ventral/sequential.hpp"
 #include "ventral/training_log.hpp"
@@ -19,7 +18,8 @@ namespace ventral::inline v0 {
 /// What to look at when choosing the best epoch: the loss, or the share of errors (labels only).
 enum class Monitor { loss, error };
 
-/// How far a training run is. With the weights, the optimizer's state and the network's random state it is all that a run needs to go on; see io/checkpoint.hpp.
+/// How far a training run is. With the weights, the optimizer's state and the network's random state it is all that a run needs to go on; see
+/// io/checkpoint.hpp.
 struct TrainingState {
   Index epoch = 0, step = 0;                              ///< epochs and steps done
   double best = std::numeric_limits<double>::infinity();  ///< smallest monitored value on the validation data
@@ -30,13 +30,13 @@ struct TrainingOptions {
   Index epochs = 10, batch = 64;
   std::uint64_t seed = 1;  ///< of the order and the augmentation; the network's own seed is set by initialize(seed)
   bool shuffle = true;
-  bool drop_last = false;                             ///< leaves out the last batch of an epoch when it is smaller than the others
-  std::function<double(Index step)> schedule = {};    ///< learning rate, see schedule.hpp; without one the optimizer's rate stays
-  double clip_norm = 0;                               ///< of the gradient; 0: not clipped
-  Monitor monitor = Monitor::loss;                    ///< on the validation data
-  Index patience = 0;                                 ///< stops after so many epochs in a row without a better one; 0: never
-  TrainingState start = {};                           ///< where to go on: what load_checkpoint returned
-  Index checkpoint_every = 1;                         ///< epochs; the last epoch is always saved
+  bool drop_last = false;                                     ///< leaves out the last batch of an epoch when it is smaller than the others
+  std::function<double(Index step)> schedule = {};            ///< learning rate, see schedule.hpp; without one the optimizer's rate stays
+  double clip_norm = 0;                                       ///< of the gradient; 0: not clipped
+  Monitor monitor = Monitor::loss;                            ///< on the validation data
+  Index patience = 0;                                         ///< stops after so many epochs in a row without a better one; 0: never
+  TrainingState start = {};                                   ///< where to go on: what load_checkpoint returned
+  Index checkpoint_every = 1;                                 ///< epochs; the last epoch is always saved
   std::function<void(const TrainingState&)> checkpoint = {};  ///< what saves a checkpoint: `checkpoint_to(path, net, optimizer)`
   std::function<void(const EpochReport&)> on_epoch = {};
   std::FILE* log = stdout;  ///< a progress bar where it is a terminal, else a line for each epoch; null: silent
@@ -48,65 +48,7 @@ struct TrainingResult {
   bool stopped_early = false;
 };
 
-/// Loss and, for labels, confusion matrix of a network on a data set.
-struct Evaluation {
-  double loss = 0;  ///< mean over the batches by their size
-  ConfusionMatrix confusion;
-  Index examples() const { return confusion.examples(); }
-  Index errors() const { return confusion.errors(); }
-  double accuracy() const { return confusion.accuracy(); }
-};
-
 namespace detail {
-
-/// A batch in main memory and, when the network is elsewhere, its copy there.
-template <class T, class Target, class Space>
-class Batch {
- public:
-  template <class Source>
-  void fill(Source& source, std::span<const Index> which, Random random) {
-    source.fill(which, random, host_x, host_target);
-    const Index n = static_cast<Index>(which.size());
-    require<ShapeError>(host_x.rank() >= 1 && host_x.dim(0) == n && host_target.rank() >= 1 && host_target.dim(0) == n, "the data source filled x ", host_x.shape(), " and target ",
-                        host_target.shape(), " for a batch of ", n);
-    if constexpr (!std::is_same_v<Space, Cpu>) {
-      to_device(host_x, x_);
-      to_device(host_target, target_);
-    }
-  }
-  In<T, Space> x() const {
-    if constexpr (std::is_same_v<Space, Cpu>) return host_x.ref();
-    else return x_.ref();
-  }
-  In<Target, Space> target() const {
-    if constexpr (std::is_same_v<Space, Cpu>) return host_target.ref();
-    else return target_.ref();
-  }
-
-  Tensor<T, Cpu> host_x;
-  Tensor<Target, Cpu> host_target;
-
- private:
-  template <class U>
-  static void to_device(const Tensor<U, Cpu>& from, Tensor<U, Space>& to) {
-    to.resize(from.shape());
-    Space::copy_from_host(to.data(), from.data(), static_cast<std::size_t>(from.size()) * sizeof(U));
-  }
-  Tensor<T, Space> x_;
-  Tensor<Target, Space> target_;
-};
-
-/// An array in main memory: itself, or copied into `held`.
-template <class T, class Space>
-In<T, Cpu> on_host(In<T, Space> x, Tensor<T, Cpu>& held) {
-  if constexpr (std::is_same_v<Space, Cpu>) {
-    return x;
-  } else {
-    held.resize(x.shape);
-    Space::copy_to_host(held.data(), x.data, static_cast<std::size_t>(x.size()) * sizeof(T));
-    return held.ref();
-  }
-}
 
 /// Position of the first element that is NaN or infinite, or -1.
 template <class T, class Space>
@@ -121,7 +63,8 @@ Index first_non_finite(In<T, Space> x) {
 /// Why the loss of the forward pass just done on x is not finite, in words.
 template <class T, class Space>
 [[gnu::cold, gnu::noinline]] std::string explain_non_finite(Sequential<T, Space>& net, In<T, Space> x) {
-  if (const Index at = first_non_finite<T, Space>(x); at >= 0) return concat("the input ", x.shape, " already holds NaN or infinity, first at ", position_text(x.shape, at));
+  if (const Index at = first_non_finite<T, Space>(x); at >= 0)
+    return concat("the input ", x.shape, " already holds NaN or infinity, first at ", position_text(x.shape, at));
   for (const std::string& name : net.names()) {
     const In<T, Space> y = net.activation(name);
     const Index at = first_non_finite<T, Space>(y);
@@ -133,27 +76,6 @@ template <class T, class Space>
     return concat("the first activation that is not finite is that of layer '", name, "', ", y.shape, ", at ", position_text(y.shape, at), why);
   }
   return "all activations are finite, so it is the loss itself: look at the targets";
-}
-
-/// Runs the network over a data set in inference: calls visit(output, batch) for each batch.
-template <class T, class Space, class Target, class Source, class Visit>
-void for_batches(Sequential<T, Space>& net, Source& source, Index size, Batch<T, Target, Space>& batch, std::vector<Index>& order, Visit visit) {
-  require(size >= 1, "evaluate: a batch of ", size, " examples");
-  const Index n = source.size();
-  order.resize(static_cast<std::size_t>(n));
-  for (Index i = 0; i < n; ++i) order[static_cast<std::size_t>(i)] = i;
-  for (Index first = 0; first < n; first += size) {
-    batch.fill(source, std::span<const Index>(order).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(size, n - first))), Random(0));
-    visit(net.forward(batch.x()), batch);
-  }
-}
-
-/// Adds the predictions of a batch to a confusion matrix, which takes its size from the first one.
-template <class T, class Space>
-void count_predictions(ConfusionMatrix& confusion, In<T, Space> scores, const Tensor<std::int32_t, Cpu>& labels, Tensor<T, Cpu>& held) {
-  if (scores.shape.rank() != 2) return;
-  if (confusion.classes() == 0) confusion = ConfusionMatrix(scores.shape[1]);
-  confusion.add(on_host<T, Space>(scores, held), labels);
 }
 
 template <class Loss>
@@ -233,7 +155,8 @@ class TrainingRun {
     const double loss = loss_(output_, batch_.target(), dy_);
     if (!std::isfinite(loss)) [[unlikely]] {
       log_.newline();
-      throw Error(concat("training stopped in step ", number + 1, " (epoch ", number / batches_ + 1, "): the loss is ", loss, "; ", explain_non_finite(net_, batch_.x())));
+      throw Error(concat("training stopped in step ", number + 1, " (epoch ", number / batches_ + 1, "): the loss is ", loss, "; ",
+                         explain_non_finite(net_, batch_.x())));
     }
     net_.backward(dy_);
     if (options_.clip_norm > 0) optimizer_.clip_gradient_norm(options_.clip_norm);
@@ -280,49 +203,14 @@ class TrainingRun {
 
 }  // namespace detail
 
-/// Predictions of a network on labelled data, in inference: accuracy, number of errors, confusion matrix. The output is [N,C], the largest score wins.
-template <class T, class Space, class Source>
-Evaluation evaluate(Sequential<T, Space>& net, Source&& source, Index batch = 256) {
-  Evaluation out;
-  detail::Batch<T, std::int32_t, Space> memory;
-  std::vector<Index> order;
-  Tensor<T, Cpu> held;
-  detail::for_batches(net, source, batch, memory, order, [&](In<T, Space> y, const auto& b) {
-    require<ShapeError>(y.shape.rank() == 2, "evaluate: the network gives ", y.shape, "; scores [N,C] are needed");
-    detail::count_predictions<T, Space>(out.confusion, y, b.host_target, held);
-  });
-  return out;
-}
-/// The same, and the loss.
-template <class T, class Space, class Loss, class Source>
-  requires requires { typename std::remove_reference_t<Loss>::Target; }
-Evaluation evaluate(Sequential<T, Space>& net, Loss&& loss, Source&& source, Index batch = 256) {
-  using Target = typename std::remove_reference_t<Loss>::Target;
-  Evaluation out;
-  detail::Batch<T, Target, Space> memory;
-  std::vector<Index> order;
-  Tensor<T, Cpu> held;
-  Index seen = 0;
-  detail::for_batches(net, source, batch, memory, order, [&](In<T, Space> y, const auto& b) {
-    const Index n = b.host_x.dim(0);
-    out.loss += loss(y, b.target()) * static_cast<double>(n);
-    seen += n;
-    if constexpr (std::is_same_v<Target, std::int32_t>) {
-      if (y.shape.rank() == 2 && y.shape[1] >= 2) detail::count_predictions<T, Space>(out.confusion, y, b.host_target, held);
-    }
-  });
-  if (seen) out.loss /= static_cast<double>(seen);
-  return out;
-}
-
 /// Trains a network: each epoch takes all examples once, in batches, in an order drawn from (seed, epoch); each step is forward, loss, backward, update.
 /// After each epoch the network is measured on `validation`. The same seed gives the same weights, bit for bit, for any number of threads and
 /// however often the run was interrupted and resumed. A step allocates nothing after the first of its shape.
 /// Throws Error at the first loss that is not finite, before the weights change, and names the first layer whose activation is not finite.
 /// Sources of data: see data/batches.hpp.
 template <class T, class Space, class Loss, class Source, class Validation>
-TrainingResult fit(Sequential<T, Space>& net, Loss&& loss, Optimizer<std::type_identity_t<T>, std::type_identity_t<Space>>& optimizer, Source&& source, Validation&& validation,
-                   const TrainingOptions& options) {
+TrainingResult fit(Sequential<T, Space>& net, Loss&& loss, Optimizer<std::type_identity_t<T>, std::type_identity_t<Space>>& optimizer, Source&& source,
+                   Validation&& validation, const TrainingOptions& options) {
   using Run = detail::TrainingRun<T, Space, std::remove_reference_t<Loss>, std::remove_reference_t<Source>, std::remove_reference_t<Validation>>;
   return Run(net, loss, optimizer, source, &validation, options).run();
 }

@@ -130,6 +130,10 @@ struct Case {
     if (const Array* a = optional_input(i)) return *a;
     throw Malformed(concat(op, " needs input ", i));
   }
+  const Array& wanted(std::size_t i) const {
+    if (const Array* a = output(i)) return *a;
+    throw Malformed(concat(op, " needs output ", i));
+  }
   /// Output i, or null when the case does not give it.
   const Array* output(std::size_t i) const { return i < outputs.size() && outputs[i] ? &*outputs[i] : nullptr; }
 };

@@ -52,7 +52,7 @@ void gemm(const Case& c, Check<T>& check) {
   if (x.dim(1) != w.dim(1)) throw Malformed(concat("Gemm of ", a.shape(), " and ", b.shape(), " does not fit"));
   const Index rows = x.dim(0), columns = w.dim(0);
   const Array* addend = c.optional_input(2);
-  if (!addend) return check.compare("Y", linear(x, w), *c.output(0));
+  if (!addend) return check.compare("Y", linear(x, w), c.wanted(0));
 
   const Index across = addend->rank() == 0 ? 1 : addend->axes.back(), down = addend->rank() == 2 ? addend->axes.front() : 1;
   if (addend->rank() > 2 || (across != 1 && across != columns) || (down != 1 && down != rows)) throw Malformed(concat("C of shape ", addend->shape(), " for a result [", rows, ",", columns, "]"));
@@ -60,14 +60,14 @@ void gemm(const Case& c, Check<T>& check) {
   if (down == 1) {
     Tensor<T> bias({columns});
     for (Index j = 0; j < columns; ++j) bias[j] = c_at(0, j);
-    return check.compare("Y", linear(x, w, &bias), *c.output(0));
+    return check.compare("Y", linear(x, w, &bias), c.wanted(0));
   }
   Tensor<T> identity({rows, rows}), transposed({columns, rows});
   for (Index i = 0; i < rows; ++i) {
     identity[i * rows + i] = T(1);
     for (Index j = 0; j < columns; ++j) transposed[j * rows + i] = c_at(i, j);
   }
-  check.compare("Y", linear(beside(x, identity), beside(w, transposed)), *c.output(0));
+  check.compare("Y", linear(beside(x, identity), beside(w, transposed)), c.wanted(0));
 }
 
 /// The matrix of `axes` (stacked along the leading ones) that belongs to `position` in the broadcast leading axes `out`.
@@ -113,7 +113,7 @@ void mat_mul(const Case& c, Check<T>& check) {
   Axes out = stack;
   if (!a_vector) out.push_back(rows);
   if (!b_vector) out.push_back(columns);
-  const Array& want = *c.output(0);
+  const Array& want = c.wanted(0);
   check.expect(want.axes == out, concat("Y has other axes than ", want.shape()));
   if (want.axes == out) check.compare("Y", y.reshaped(want.shape()), want);
 }

@@ -20,7 +20,9 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     const auto x = parse_npy<double>(bytes, "fuzz", Conversion::rounded);
     const auto again = parse_npy<double>(encode_npy<double>(x), "again");
-    if (x.shape() != h.shape || again.shape() != h.shape || (x.size() > 0 && std::memcmp(x.data(), again.data(), static_cast<std::size_t>(x.size()) * sizeof(double)) != 0)) std::abort();
+    if (x.shape() != h.shape || again.shape() != h.shape ||
+        (x.size() > 0 && std::memcmp(x.data(), again.data(), static_cast<std::size_t>(x.size()) * sizeof(double)) != 0))
+      std::abort();
   } catch (const FileError&) {
   }
   return 0;

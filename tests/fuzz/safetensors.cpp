@@ -23,7 +23,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (again.metadata() != file.metadata() || again.entries().size() != file.entries().size()) std::abort();
     for (std::size_t i = 0; i < items.size(); ++i) {
       const auto x = again.tensor<double>(items[i].name);
-      if (x.shape() != held[i].shape() || (x.size() > 0 && std::memcmp(x.data(), held[i].data(), static_cast<std::size_t>(x.size()) * sizeof(double)) != 0)) std::abort();
+      if (x.shape() != held[i].shape() || (x.size() > 0 && std::memcmp(x.data(), held[i].data(), static_cast<std::size_t>(x.size()) * sizeof(double)) != 0))
+        std::abort();
     }
   } catch (const FileError&) {
   }

@@ -160,7 +160,8 @@ struct SplitMean {
 /// running = (1 - momentum) running + momentum batch, with the unbiased variance, as PyTorch. `planes` [2,N+1,C] is scratch.
 /// Needs two values a channel.
 template <class T>
-void batch_norm_statistics(Stream, double eps, double momentum, In<T> x, Out<double> planes, Out<double> statistics, Out<T> running_mean, Out<T> running_variance) {
+void batch_norm_statistics(Stream, double eps, double momentum, In<T> x, Out<double> planes, Out<double> statistics, Out<T> running_mean,
+                           Out<T> running_variance) {
   const detail::ChannelShape s(x.shape);
   const double values = static_cast<double>(s.values());
   double *mean = statistics.data, *inverse = mean + s.channels;
@@ -221,7 +222,8 @@ void batch_norm_backward(Stream, In<double> statistics, In<double> sums, In<T> w
   const detail::ChannelShape s(x.shape);
   const auto map_of = [&](Index c) {
     const detail::SplitMean<T> mean(statistics.data[c]);
-    const double inverse = statistics.data[s.channels + c], scale = inverse * (w.data ? static_cast<double>(w.data[c]) : 1), values = static_cast<double>(s.values());
+    const double inverse = statistics.data[s.channels + c], values = static_cast<double>(s.values());
+    const double scale = inverse * (w.data ? static_cast<double>(w.data[c]) : 1);
     if (!sums.data) return detail::ChannelMap<T>{T(0), static_cast<T>(scale), T(0), T(0)};
     const double slope = -scale * inverse * inverse * sums.data[s.channels + c] / values;
     return detail::ChannelMap<T>{mean.center, static_cast<T>(scale), static_cast<T>(slope), static_cast<T>(-scale * sums.data[c] / values - slope * mean.rest)};

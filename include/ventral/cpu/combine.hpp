@@ -12,8 +12,9 @@ template <class T>
 void add_tensors(Stream, In<T> a, In<T> b, Out<T> y) {
   parallel_ranges(y.size(), Index{1} << 14, [&](Index first, Index last) {
     simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
-      detail::for_vectors<Simd<T, decltype(isa)>>(
-          last - first, [&](Index i, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA { lanes.store(y.data + first + i, lanes.load(a.data + first + i) + lanes.load(b.data + first + i)); });
+      detail::for_vectors<Simd<T, decltype(isa)>>(last - first, [&](Index i, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA {
+        lanes.store(y.data + first + i, lanes.load(a.data + first + i) + lanes.load(b.data + first + i));
+      });
     });
   });
 }

@@ -17,11 +17,15 @@ struct Divisor {
 
 template <class T>
 Divisor<T> divisor_of(const DivisiveRule& rule, TensorRef<const T> k, TensorRef<const T> alpha, TensorRef<const T> beta, Index channel) {
-  const auto value = [channel](TensorRef<const T> p, T least) { return std::max(least, p.data[p.size() == 1 ? 0 : channel]); };
+  const auto value = [channel](TensorRef<const T> p, T least) {
+    const T v = p.data[p.size() == 1 ? 0 : channel];
+    return v < least ? least : v;  // NaN stays
+  };
   const T exponent = value(beta, T(0));
   Divisor<T> d{value(k, static_cast<T>(rule.smallest_k)), value(alpha, T(0)) / static_cast<T>(rule.box.size()), exponent, T(0)};
   // (k + slope sum)^beta >= threshold, without the power
-  if (rule.threshold > 0) d.limit = exponent > 0 ? static_cast<T>(std::pow(rule.threshold, 1 / static_cast<double>(exponent))) : rule.threshold > 1 ? std::numeric_limits<T>::infinity() : T(0);
+  if (rule.threshold > 0 && exponent > 0) d.limit = static_cast<T>(std::pow(rule.threshold, 1 / static_cast<double>(exponent)));
+  else if (rule.threshold > 1) d.limit = std::numeric_limits<T>::infinity();
   return d;
 }
 
@@ -135,7 +139,8 @@ void divisive_norm_forward(Stream, const DivisiveRule& rule, In<T> k, In<T> alph
 /// dx_i = dy_i D_i^-beta - exponent / |box| |x_i|^(exponent-1) sign(x_i) sum_{j: i in box(j)} alpha_j beta_j dy_j y_j / D_j.
 /// Kinks: sign(0) = 0 for every exponent; a divisor at the threshold counts as applied. `sums` is what forward kept.
 template <class T>
-void divisive_norm_backward(Stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> x, In<T> y, In<T> dy, In<T> sums, Out<T> scratch, Out<T> dx) {
+void divisive_norm_backward(Stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> x, In<T> y, In<T> dy, In<T> sums, Out<T> scratch,
+                            Out<T> dx) {
   const T exponent = static_cast<T>(rule.exponent);
   detail::box_sums(
       rule.box.reflected(), detail::as_images(x.shape), dx.data, scratch.data,
@@ -153,14 +158,15 @@ void divisive_norm_backward(Stream, const DivisiveRule& rule, In<T> k, In<T> alp
 /// dk = -sum beta dy y / D, dalpha = -sum beta / |box| dy y sums / D, dbeta = -sum dy y ln D. They are gradients by the values themselves;
 /// at its floor (k: smallest_k, alpha and beta: 0) only a gradient that raises a value passes. `partial` [N,C,3] is scratch.
 template <class T>
-void divisive_norm_parameter_backward(Stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> y, In<T> dy, In<T> sums, Out<double> partial, Out<T> dk, Out<T> dalpha,
-                                      Out<T> dbeta) {
+void divisive_norm_parameter_backward(Stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> y, In<T> dy, In<T> sums, Out<double> partial,
+                                      Out<T> dk, Out<T> dalpha, Out<T> dbeta) {
   const Index samples = y.shape[0], channels = y.shape[1], positions = y.shape.product(2, y.shape.rank());
   parallel_for(samples * channels, [&](Index plane) {
     double* out = partial.data + 3 * plane;
     out[0] = out[1] = out[2] = 0;
     const Index first = plane * positions;
-    detail::add_parameter_gradients(detail::divisor_of(rule, k, alpha, beta, plane % channels), y.data + first, dy.data + first, sums.data + first, positions, out);
+    detail::add_parameter_gradients(detail::divisor_of(rule, k, alpha, beta, plane % channels), y.data + first, dy.data + first, sums.data + first, positions,
+                                    out);
   });
   const double box = static_cast<double>(rule.box.size());
   const auto collect = [&](In<T> value, double floor, int which, Out<T> gradient) {

@@ -15,8 +15,8 @@ struct GdnTiling {
   static constexpr Index columns = 64, rows = 4, most_lanes = 16;
   Index channels, positions, tiles_per_sample, tiles, lanes, lane_scratch, matrix;
   explicit GdnTiling(const Shape& x)
-      : channels(x[1]), positions(x.product(2, x.rank())), tiles_per_sample((positions + columns - 1) / columns), tiles(x[0] * tiles_per_sample), lanes(std::min(most_lanes, tiles)),
-        lane_scratch((channels + rows) * columns), matrix((channels + rows) * channels) {}
+      : channels(x[1]), positions(x.product(2, x.rank())), tiles_per_sample((positions + columns - 1) / columns), tiles(x[0] * tiles_per_sample),
+        lanes(std::min(most_lanes, tiles)), lane_scratch((channels + rows) * columns), matrix((channels + rows) * channels) {}
   Index scratch() const { return matrix + lanes * lane_scratch; }
 };
 
@@ -38,8 +38,8 @@ VENTRAL_ALWAYS_INLINE void four_rows(const T* m, const T* s, Index channels, Ind
   });
 }
 
-/// Multiplies a matrix with the channels at every position. `scratch` begins with the matrix [channels + 3 or more rows, channels]; fill(first, count, to) makes
-/// stretches of one channel, finish(channel, first, count, sums) takes the products, both as flat stretches of [N,C,positions].
+/// Multiplies a matrix with the channels at every position. `scratch` begins with the matrix [channels + 4, channels]; fill(first, count, to)
+/// makes stretches of one channel, finish(channel, first, count, sums) takes the products, both as flat stretches of [N,C,positions].
 template <class T, class Fill, class Finish>
 void channel_products(const GdnTiling& t, T* scratch, const Fill& fill, const Finish& finish) {
   parallel_for(t.lanes, [&](Index lane) {
@@ -60,13 +60,17 @@ void channel_products(const GdnTiling& t, T* scratch, const Fill& fill, const Fi
 template <class T>
 void place_gamma(const GdnTiling& t, const T* gamma, bool transposed, T* to) {
   for (Index i = 0; i < t.channels; ++i)
-    for (Index j = 0; j < t.channels; ++j) to[i * t.channels + j] = std::max(T(0), transposed ? gamma[j * t.channels + i] : gamma[i * t.channels + j]);
+    for (Index j = 0; j < t.channels; ++j) {
+      const T g = transposed ? gamma[j * t.channels + i] : gamma[i * t.channels + j];
+      to[i * t.channels + j] = g < T(0) ? T(0) : g;  // NaN stays
+    }
   std::fill(to + t.channels * t.channels, to + t.matrix, T(0));
 }
 
 /// Adds to dgamma rows [first, last), at most four: -1/2 sum over samples and positions of q_i x_j^2; and to dbeta: -1/2 sum q_i.
 template <class T>
-void gdn_parameter_rows(const GdnTiling& t, T floor, const T* beta, const T* gamma, const T* x, const T* q, Index samples, Index first, Index last, T* dbeta, T* dgamma) {
+void gdn_parameter_rows(const GdnTiling& t, T floor, const T* beta, const T* gamma, const T* x, const T* q, Index samples, Index first, Index last, T* dbeta,
+                        T* dgamma) {
   for (Index i = first; i < last; ++i)
     for (Index j = dgamma ? 0 : t.channels; j <= t.channels; ++j) {  // j == channels: beta
       if (j == t.channels && !dbeta) break;
@@ -111,7 +115,7 @@ void gdn_forward(Stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x,
         for (Index i = 0; i < count; ++i) to[i] = x.data[first + i] * x.data[first + i];
       },
       [&](Index channel, Index first, Index count, const T* sums) {
-        const T b = std::max(floor, beta.data[channel]);
+        const T b = beta.data[channel] < floor ? floor : beta.data[channel];
         simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
           using V = Simd<T, decltype(isa)>;
           const V base = V::all(b), minus_half = V::all(T(-0.5));
@@ -128,7 +132,8 @@ void gdn_forward(Stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x,
 /// sums over samples and positions. Empty dx, dbeta, dgamma are left out. At its floor (smallest_beta, 0) only a gradient that raises a value passes.
 /// `q` [N,C,...] is scratch.
 template <class T>
-void gdn_backward(Stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x, In<T> y, In<T> dy, In<T> norms, Out<T> q, Out<T> scratch, Out<T> dx, Out<T> dbeta, Out<T> dgamma) {
+void gdn_backward(Stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x, In<T> y, In<T> dy, In<T> norms, Out<T> q, Out<T> scratch, Out<T> dx,
+                  Out<T> dbeta, Out<T> dgamma) {
   const detail::GdnTiling t(x.shape);
   parallel_ranges(q.size(), 1 << 14, [&](Index first, Index last) {
     for (Index i = first; i < last; ++i) q.data[i] = dy.data[i] * y.data[i] / norms.data[i];

@@ -30,8 +30,9 @@ class GaussianBlur {
   static constexpr Index most_lanes = 16;
 
   GaussianBlur(const ContrastRule& rule, const Shape& x, T* scratch)
-      : h_(x[2]), w_(x[3]), rows_(std::min(rule.size / 2, std::max(Index{0}, h_ - 1))), columns_(std::min(rule.size / 2, std::max(Index{0}, w_ - 1))), pitch_(w_ + 2 * columns_),
-        taps_(scratch), inverse_h_(scratch ? taps_ + rule.size : nullptr), inverse_w_(scratch ? inverse_h_ + h_ : nullptr), maps_(scratch ? inverse_w_ + w_ : nullptr), centre_(rule.size / 2), sigma_(rule.sigma), lanes_(std::min(most_lanes, x[0])) {}
+      : h_(x[2]), w_(x[3]), rows_(std::min(rule.size / 2, std::max(Index{0}, h_ - 1))), columns_(std::min(rule.size / 2, std::max(Index{0}, w_ - 1))),
+        pitch_(w_ + 2 * columns_), taps_(scratch), inverse_h_(scratch ? taps_ + rule.size : nullptr), inverse_w_(scratch ? inverse_h_ + h_ : nullptr),
+        maps_(scratch ? inverse_w_ + w_ : nullptr), centre_(rule.size / 2), sigma_(rule.sigma), lanes_(std::min(most_lanes, x[0])) {}
 
   Index lanes() const { return lanes_; }
   Index scratch() const { return 2 * centre_ + 1 + h_ + w_ + lanes_ * lane(); }
@@ -99,7 +100,8 @@ T contrast_floor(const ContrastRule& rule, const T* sigma, Index positions) {
 
 /// One sample: x [C,H,W] to y, with the maps sigma and divisor [H,W].
 template <class I, class T>
-VENTRAL_ALWAYS_INLINE void contrast_forward_sample(const ContrastRule& rule, const GaussianBlur<T>& blur, Index lane, Index channels, Index positions, const T* x, T* sigma, T* divisor, T* y) {
+VENTRAL_ALWAYS_INLINE void contrast_forward_sample(const ContrastRule& rule, const GaussianBlur<T>& blur, Index lane, Index channels, Index positions,
+                                                   const T* x, T* sigma, T* divisor, T* y) {
   using V = Simd<T, I>;
   const V share = V::all(T(1) / static_cast<T>(channels));
   T *mean = blur.map(lane, 0), *energy = blur.map(lane, 1);
@@ -132,8 +134,8 @@ VENTRAL_ALWAYS_INLINE void contrast_forward_sample(const ContrastRule& rule, con
 
 /// One sample's gradient.
 template <class I, class T>
-VENTRAL_ALWAYS_INLINE void contrast_backward_sample(const ContrastRule& rule, const GaussianBlur<T>& blur, Index lane, Index channels, Index positions, const T* y, const T* dy,
-                                                    const T* sigma, const T* divisor, T* dx) {
+VENTRAL_ALWAYS_INLINE void contrast_backward_sample(const ContrastRule& rule, const GaussianBlur<T>& blur, Index lane, Index channels, Index positions,
+                                                    const T* y, const T* dy, const T* sigma, const T* divisor, T* dx) {
   using V = Simd<T, I>;
   T *by_energy = blur.map(lane, 0), *total = blur.map(lane, 1);
   for_vectors<V>(positions, [&](Index p, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA {
@@ -164,7 +166,9 @@ VENTRAL_ALWAYS_INLINE void contrast_backward_sample(const ContrastRule& rule, co
   });
   blur.template apply<I>(lane, total, true);
   for (Index k = 0; k < channels; ++k)
-    for_vectors<V>(positions, [&](Index p, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA { lanes.store(dx + k * positions + p, lanes.load(dx + k * positions + p) - lanes.load(total + p)); });
+    for_vectors<V>(positions, [&](Index p, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA {
+      lanes.store(dx + k * positions + p, lanes.load(dx + k * positions + p) - lanes.load(total + p));
+    });
 }
 
 }  // namespace detail
@@ -175,8 +179,9 @@ Index local_contrast_scratch(Stream, const ContrastRule& rule, const Shape& x) {
   return detail::GaussianBlur<T>(rule, x, nullptr).scratch();
 }
 
-/// v = x - B mean_c x, y = v / max(c, sigma) with sigma = sqrt(B mean_c v^2) and c its mean over the image, or the constant; B is the Gaussian window, renormalized
-/// at borders. x, y [N,C,H,W]; sigma and divisor [N,H,W] are kept for backward. Samples run in parallel. About 4 (size + C) multiply-adds a pixel.
+/// v = x - B mean_c x, y = v / max(c, sigma) with sigma = sqrt(B mean_c v^2) and c its mean over the image, or the constant; B is the
+/// Gaussian window, renormalized at borders. x, y [N,C,H,W]; sigma and divisor [N,H,W] are kept for backward. Samples run in parallel.
+/// About 4 (size + C) multiply-adds a pixel.
 template <class T>
 void local_contrast_forward(Stream, const ContrastRule& rule, In<T> x, Out<T> sigma, Out<T> divisor, Out<T> scratch, Out<T> y) {
   const Index channels = x.shape[1], positions = x.shape[2] * x.shape[3];
@@ -187,14 +192,15 @@ void local_contrast_forward(Stream, const ContrastRule& rule, In<T> x, Out<T> si
     for (Index n = lane; n < x.shape[0]; n += blur.lanes()) {
       const Index image = n * channels * positions, map = n * positions;
       simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
-        detail::contrast_forward_sample<decltype(isa)>(rule, blur, lane, channels, positions, x.data + image, sigma.data + map, divisor.data + map, y.data + image);
+        detail::contrast_forward_sample<decltype(isa)>(rule, blur, lane, channels, positions, x.data + image, sigma.data + map, divisor.data + map,
+                                                       y.data + image);
       });
     }
   });
 }
 
-/// With d the divisor, s = sigma: g = -sum_c dy y / d, which goes to s where s > c, else to c, and from c to every s in equal parts; h = B^T (g / (2 s)), 0 where s is 0;
-/// dv = dy / d + 2 / C v h; dx = dv - B^T mean_c dv. A divisor held by `smallest` has no gradient.
+/// With d the divisor, s = sigma: g = -sum_c dy y / d, which goes to s where s > c, else to c, and from c to every s in equal parts;
+/// h = B^T (g / (2 s)), 0 where s is 0; dv = dy / d + 2 / C v h; dx = dv - B^T mean_c dv. A divisor held by `smallest` has no gradient.
 template <class T>
 void local_contrast_backward(Stream, const ContrastRule& rule, In<T> y, In<T> dy, In<T> sigma, In<T> divisor, Out<T> scratch, Out<T> dx) {
   const Index channels = y.shape[1], positions = y.shape[2] * y.shape[3];
@@ -205,7 +211,8 @@ void local_contrast_backward(Stream, const ContrastRule& rule, In<T> y, In<T> dy
     for (Index n = lane; n < y.shape[0]; n += blur.lanes()) {
       const Index image = n * channels * positions, map = n * positions;
       simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
-        detail::contrast_backward_sample<decltype(isa)>(rule, blur, lane, channels, positions, y.data + image, dy.data + image, sigma.data + map, divisor.data + map, dx.data + image);
+        detail::contrast_backward_sample<decltype(isa)>(rule, blur, lane, channels, positions, y.data + image, dy.data + image, sigma.data + map,
+                                                        divisor.data + map, dx.data + image);
       });
     }
   });

@@ -78,7 +78,8 @@ double cross_entropy_row(const T* x, T* dx, Index classes, Index stride, Index l
 }
 
 template <bool Scores, class T>
-double cross_entropy(double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums, Out<T> values, Out<T> dx) {
+double cross_entropy(double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums, Out<T> values,
+                     Out<T> dx) {
   const ScoreLayout layout(x.shape);
   return chunked_sum(labels.size(), layout.classes, sums, [&](Index first, Index last) {
     double sum = 0;
@@ -140,13 +141,15 @@ inline LabelSum sum_signs(Stream, In<std::int32_t> labels) {
 
 /// Softmax cross-entropy of scores x [N,C,d1,..] with labels [N,d1,..]: one exponential an element.
 template <class T>
-double softmax_cross_entropy(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums, Out<T> values, Out<T> dx) {
+double softmax_cross_entropy(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
+                             Out<T> values, Out<T> dx) {
   return detail::cross_entropy<true, T>(smoothing, ignore, scale, x, labels, weights, sums, values, dx);
 }
 
 /// The same of log-probabilities x.
 template <class T>
-double negative_log_likelihood(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums, Out<T> values, Out<T> dx) {
+double negative_log_likelihood(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
+                               Out<T> values, Out<T> dx) {
   return detail::cross_entropy<false, T>(smoothing, ignore, scale, x, labels, weights, sums, values, dx);
 }
 

@@ -154,9 +154,15 @@ template <class T>
 void adam_update(Stream, const AdamStep& o, In<T> gradient, Out<T> value, Out<T> mean, Out<T> square) {
   const double correction1 = 1 - std::pow(o.beta1, static_cast<double>(o.count)), correction2 = 1 - std::pow(o.beta2, static_cast<double>(o.count));
   const double decay = o.decoupled ? 0 : o.weight_decay, shrink = o.decoupled ? 1 - o.rate * o.weight_decay : 1;
-  const T constants[] = {static_cast<T>(o.rate / correction1), static_cast<T>(decay),        static_cast<T>(shrink),
-                         static_cast<T>(o.beta1),              static_cast<T>(1 - o.beta1), static_cast<T>(o.beta2),
-                         static_cast<T>(1 - o.beta2),          static_cast<T>(o.epsilon),   static_cast<T>(1 / std::sqrt(correction2))};
+  const T constants[] = {static_cast<T>(o.rate / correction1),
+                         static_cast<T>(decay),
+                         static_cast<T>(shrink),
+                         static_cast<T>(o.beta1),
+                         static_cast<T>(1 - o.beta1),
+                         static_cast<T>(o.beta2),
+                         static_cast<T>(1 - o.beta2),
+                         static_cast<T>(o.epsilon),
+                         static_cast<T>(1 / std::sqrt(correction2))};
   const auto step = [](const auto& gradient_in, auto& p, auto* s, const auto* c) VENTRAL_ALWAYS_INLINE_LAMBDA {
     const auto g = gradient_in + c[1] * p;
     s[0] = c[3] * s[0] + c[4] * g;
@@ -169,8 +175,13 @@ void adam_update(Stream, const AdamStep& o, In<T> gradient, Out<T> value, Out<T>
 /// `mean` is empty unless the squares are centred, `velocity` unless there is momentum.
 template <class T>
 void rmsprop_update(Stream, const RMSPropStep& o, In<T> gradient, Out<T> value, Out<T> square, Out<T> mean, Out<T> velocity) {
-  const T constants[] = {static_cast<T>(o.rate), static_cast<T>(o.weight_decay), static_cast<T>(o.alpha), static_cast<T>(1 - o.alpha), static_cast<T>(o.epsilon),
-                         static_cast<T>(o.momentum), T(0)};
+  const T constants[] = {static_cast<T>(o.rate),
+                         static_cast<T>(o.weight_decay),
+                         static_cast<T>(o.alpha),
+                         static_cast<T>(1 - o.alpha),
+                         static_cast<T>(o.epsilon),
+                         static_cast<T>(o.momentum),
+                         T(0)};
   const bool centered = mean.data, moving = velocity.data;
   const int at_velocity = centered ? 2 : 1;
   const auto step = [=](const auto& gradient_in, auto& p, auto* s, const auto* c) VENTRAL_ALWAYS_INLINE_LAMBDA {

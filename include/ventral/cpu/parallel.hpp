@@ -28,6 +28,7 @@ class ThreadPool {
 
   void set_threads(int n) {
     require(n >= 1, "cpu::set_threads: ", n, " threads; at least 1 is needed");
+    require(!inside_job(), "cpu::set_threads: called inside a parallel job");
     const std::lock_guard hold(owner_);
     stop_workers();
     wanted_.store(n, std::memory_order_relaxed);
@@ -150,7 +151,7 @@ class ThreadPool {
 
 /// Threads that CPU kernels use, the calling one included: VENTRAL_THREADS, else the number of cores.
 inline int threads() { return detail::ThreadPool::instance().threads(); }
-/// Sets it; results do not depend on it. Throws Error below 1.
+/// Sets it; results do not depend on it. Throws Error below 1 and inside a parallel job.
 inline void set_threads(int n) { detail::ThreadPool::instance().set_threads(n); }
 
 /// Calls body(i) for i in [0, chunks), in parallel and in no fixed order. Cut the work by shape, never by thread count, and combine

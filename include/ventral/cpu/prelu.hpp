@@ -87,7 +87,10 @@ void prelu_backward_slope(Stream, In<T> x, In<T> dy, Out<double> partial, Out<T>
   const detail::SlopePieces pieces(x.shape, dw.size());
   parallel_ranges(pieces.count(), pieces.per_chunk(), [&](Index first, Index last) {
     simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
-      for (Index p = first; p < last; ++p) partial.data[p] = detail::slope_gradient<decltype(isa)>(x.data + p * pieces.length, dy.data + p * pieces.length, pieces.elements(p));
+      for (Index p = first; p < last; ++p) {
+        const Index at = p * pieces.length;
+        partial.data[p] = detail::slope_gradient<decltype(isa)>(x.data + at, dy.data + at, pieces.elements(p));
+      }
     });
   });
   for (Index c = 0; c < dw.size(); ++c) {

@@ -45,7 +45,8 @@ class Distorter {
   /// Bytes of scratch for one thread, and for the weights that all share.
   Index scratch_bytes() const {
     const Index field = h_ * 2 * pitch_;
-    return cpu::Arena::bytes<float>(radius_ + 1) + 2 * cpu::Arena::bytes<float>(field) + cpu::Arena::bytes<float>(pitch_ + 2 * radius_) + cpu::Arena::bytes<Work>((h_ + 3) * (w_ + 3));
+    return cpu::Arena::bytes<float>(radius_ + 1) + 2 * cpu::Arena::bytes<float>(field) + cpu::Arena::bytes<float>(pitch_ + 2 * radius_) +
+           cpu::Arena::bytes<Work>((h_ + 3) * (w_ + 3));
   }
 
   void run(const T* x, T* y, const Random& random, cpu::Arena scratch) {
@@ -78,7 +79,8 @@ class Distorter {
     const Index n = h_ * 2 * pitch_;  // a multiple of 32
     for (Index i = 0; i < n; i += 8) {
       const auto bits = noise.block(static_cast<std::uint64_t>(i / 8));
-      for (Index k = 0; k < 8; ++k) field_[i + k] = static_cast<float>(static_cast<std::int16_t>(bits[static_cast<std::size_t>(k / 2)] >> (k % 2 * 16))) * 0x1p-15f;
+      for (Index k = 0; k < 8; ++k)
+        field_[i + k] = static_cast<float>(static_cast<std::int16_t>(bits[static_cast<std::size_t>(k / 2)] >> (k % 2 * 16))) * 0x1p-15f;
     }
     double sum = 0;
     for (Index k = 0; k <= radius_; ++k) sum += (k ? 2 : 1) * gaussian(k);
@@ -113,7 +115,8 @@ class Distorter {
   void sample(Index row, T* y) const {
     const float middle_y = static_cast<float>(h_ - 1) / 2, middle_x = static_cast<float>(w_ - 1) / 2, alpha = static_cast<float>(o_.elastic);
     const float py = static_cast<float>(row) - middle_y, top = static_cast<float>(h_), right = static_cast<float>(w_);
-    const float ay = static_cast<float>(yy_) * py + middle_y + static_cast<float>(shift_y_), ax = static_cast<float>(xy_) * py + middle_x + static_cast<float>(shift_x_);
+    const float ay = static_cast<float>(yy_) * py + middle_y + static_cast<float>(shift_y_),
+                ax = static_cast<float>(xy_) * py + middle_x + static_cast<float>(shift_x_);
     const float by = static_cast<float>(yx_), bx = static_cast<float>(xx_);
     const float *dy = field_ + row * 2 * pitch_, *dx = dy + pitch_;
     for (Index i = 0; i < w_; ++i) {
@@ -160,7 +163,8 @@ void augment(In<T> x, Out<T> y, const Augmentation& options, const Random& rando
   static_assert(std::is_same_v<T, std::uint8_t> || std::is_floating_point_v<T>, "augment works on uint8, float and double");
   require<ShapeError>(x.shape.rank() == 4 && x.shape == y.shape, "augment: x ", x.shape, ", y ", y.shape, "; [N,C,H,W] expected for both");
   detail::check(options);
-  if constexpr (std::is_integral_v<T>) require(0 <= options.background && options.background <= 255, "Augmentation: background is ", options.background, "; 0 to 255 expected");
+  if constexpr (std::is_integral_v<T>)
+    require(0 <= options.background && options.background <= 255, "Augmentation: background is ", options.background, "; 0 to 255 expected");
   if (x.size() == 0) return;
   const Index size = x.shape.product(1, 4);
   const detail::Distorter<T> blank(options, {x.shape[1], x.shape[2], x.shape[3]});

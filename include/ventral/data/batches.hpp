@@ -86,7 +86,8 @@ class TensorSource {
   const Tensor<Target>* target_;
 };
 
-/// A source of `size` examples whose fill is a function: `batches(1000, [](std::span<const Index> which, Random random, Tensor<float>& x, Tensor<float>& target) {...})`.
+/// A source of `size` examples whose fill is a function: `batches(1000, [](std::span<const Index> which, Random random, Tensor<float>& x, Tensor<float>&
+/// target) {...})`.
 template <class Fill>
 class FunctionSource {
  public:

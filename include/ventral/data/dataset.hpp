@@ -54,8 +54,8 @@ struct Dataset {
 /// Copies the chosen examples of a data set into images [n,C,H,W] and labels [n].
 inline void gather(const Dataset& from, std::span<const Index> which, Out<std::uint8_t> images, Out<std::int32_t> labels) {
   const Index n = static_cast<Index>(which.size()), pixels = from.images.shape().product(1, 4);
-  require<ShapeError>(images.shape == from.images.shape().with(0, n) && labels.shape == Shape{n}, "gather: ", n, " of images ", from.images.shape(), " into images ", images.shape,
-                      " and labels ", labels.shape);
+  require<ShapeError>(images.shape == from.images.shape().with(0, n) && labels.shape == Shape{n}, "gather: ", n, " of images ", from.images.shape(),
+                      " into images ", images.shape, " and labels ", labels.shape);
   for (Index i = 0; i < n; ++i) {
     const Index j = which[static_cast<std::size_t>(i)];
     require(0 <= j && j < from.size(), "gather: example ", j, " of ", from.size());

@@ -10,11 +10,11 @@ namespace ventral::inline v0 {
 
 /// How much the drawn digits vary. Lengths are in digit heights unless said otherwise; "deviation" is of a normal distribution.
 struct DigitStyle {
-  double jitter = 0.035;          ///< deviation of each knot of a stroke
-  double slant = 0.22;            ///< deviation of the shear
-  double rotation = 0.15;         ///< deviation, radians
-  double stretch = 0.14;          ///< deviation of the logarithm of width / height
-  double bend = 0.075;            ///< amplitude of the smooth distortion of the plane
+  double jitter = 0.03;           ///< deviation of each knot of a stroke
+  double slant = 0.28;            ///< deviation of the shear
+  double rotation = 0.22;         ///< deviation, radians
+  double stretch = 0.2;           ///< deviation of the logarithm of width / height
+  double bend = 0.06;             ///< amplitude of the smooth distortion of the plane
   double thickness = 2.5;         ///< mean width of the pen, pixels
   double thickness_spread = 0.3;  ///< deviation of its logarithm
 };
@@ -86,7 +86,9 @@ class DigitPainter {
       const PenPoint &a = knot[std::max(i - 1, first)], &b = knot[i], &c = knot[i + 1], &d = knot[std::min(i + 2, last)];
       for (int s = 1; s <= steps; ++s) {
         const float t = static_cast<float>(s) / steps;
-        const auto at = [t](float p, float q, float r, float u) { return q + 0.5f * t * (r - p + t * (2 * p - 5 * q + 4 * r - u + t * (3 * (q - r) + u - p))); };
+        const auto at = [t](float p, float q, float r, float u) {
+          return q + 0.5f * t * (r - p + t * (2 * p - 5 * q + 4 * r - u + t * (3 * (q - r) + u - p)));
+        };
         points_[count_++] = {at(a.x, b.x, c.x, d.x), at(a.y, b.y, c.y, d.y), 0};
       }
     }
@@ -140,7 +142,8 @@ class DigitPainter {
     constexpr float soft = 0.65f;  // half of the edge's width
     segments([&](const PenPoint& a, const PenPoint& b) {
       const float dx = b.x - a.x, dy = b.y - a.y, inverse = 1 / std::max(dx * dx + dy * dy, 1e-12f), reach = std::max(a.radius, b.radius) + soft;
-      const int left = pixel(std::min(a.x, b.x) - reach), right = pixel(std::max(a.x, b.x) + reach), top = pixel(std::min(a.y, b.y) - reach), bottom = pixel(std::max(a.y, b.y) + reach);
+      const int left = pixel(std::min(a.x, b.x) - reach), right = pixel(std::max(a.x, b.x) + reach), top = pixel(std::min(a.y, b.y) - reach),
+                bottom = pixel(std::max(a.y, b.y) + reach);
       for (int y = top; y <= bottom; ++y)
         for (int x = left; x <= right; ++x) {
           const float px = static_cast<float>(x) + 0.5f - a.x, py = static_cast<float>(y) + 0.5f - a.y;

@@ -14,10 +14,12 @@ struct DataFolder {
   explicit operator bool() const { return !path.empty(); }
 };
 
-inline std::string to_string(const DataFolder& found) { return found ? concat(found.path, " (from ", found.origin, ")") : concat("not found; tried\n", found.tried); }
+inline std::string to_string(const DataFolder& found) {
+  return found ? concat(found.path, " (from ", found.origin, ")") : concat("not found; tried\n", found.tried);
+}
 
-/// Looks for a folder that `accept`s: in `given` (the value of a --data option) if that is not empty, else in the environment variable VENTRAL_DATA, then in `data`;
-/// in each under `name`, if there is one, then directly. A `given` place is not passed over: Error when it has no such data.
+/// Looks for a folder that `accept`s: in `given` (the value of a --data option) if that is not empty, else in the environment variable VENTRAL_DATA, then in
+/// `data`; in each under `name`, if there is one, then directly. A `given` place is not passed over: Error when it has no such data.
 template <class Accept>
 DataFolder find_data(const std::string& given, const std::string& name, Accept accept) {
   DataFolder found;

@@ -18,7 +18,8 @@ struct IdxType {
   std::uint8_t code;
   ElementType type;
 };
-constexpr IdxType idx_types[] = {{0x08, ElementType::u8}, {0x09, ElementType::i8}, {0x0B, ElementType::i16}, {0x0C, ElementType::i32}, {0x0D, ElementType::f32}, {0x0E, ElementType::f64}};
+constexpr IdxType idx_types[] = {{0x08, ElementType::u8},  {0x09, ElementType::i8},  {0x0B, ElementType::i16},
+                                 {0x0C, ElementType::i32}, {0x0D, ElementType::f32}, {0x0E, ElementType::f64}};
 
 }  // namespace detail
 
@@ -67,7 +68,8 @@ Bytes encode_idx(TensorRef<const T> x) {
   std::uint8_t code = 0;
   for (const auto& t : detail::idx_types)
     if (t.type == detail::element_type<T>()) code = t.code;
-  static_assert(std::is_floating_point_v<T> || std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::int16_t> || std::is_same_v<T, std::int32_t>,
+  static_assert(std::is_floating_point_v<T> || std::is_same_v<T, std::uint8_t> || std::is_same_v<T, std::int8_t> || std::is_same_v<T, std::int16_t> ||
+                    std::is_same_v<T, std::int32_t>,
                 "IDX files hold uint8, int8, int16, int32, float and double");
   Bytes out{0, 0, code, static_cast<std::uint8_t>(x.shape.rank())};
   for (const Index extent : x.shape) {

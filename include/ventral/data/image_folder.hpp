@@ -42,13 +42,13 @@ inline Tensor<std::uint8_t> fitted(Tensor<std::uint8_t> x, Index height, Index w
 
 }  // namespace detail
 
-/// Reads pictures (PNG, JPEG, BMP, PGM, PPM) from a folder with one folder for each class: `cats/1.png`, `dogs/2.jpg`. Classes are numbered in the order of their names
-/// (by bytes), pictures follow by class and name. Other files, and names that begin with a dot, are passed over. Needs ventral::image.
-/// Throws FileError, naming the file or folder, when there are no classes, a class has no pictures, or a picture is corrupt or (without a given size) of another size.
+/// Reads pictures (PNG, JPEG, BMP, PGM, PPM) from a folder with one folder for each class: `cats/1.png`, `dogs/2.jpg`. Classes are numbered in the order of
+/// their names (by bytes), pictures follow by class and name. Other files, and names that begin with a dot, are passed over. Needs ventral::image. Throws
+/// FileError, naming the file or folder, when there are no classes, a class has no pictures, or a picture is corrupt or (without a given size) of another size.
 inline Dataset read_image_folder(const std::string& path, const ImageFolderOptions& options = {}) {
   require(options.channels != Channels::as_stored, "read_image_folder: channels must be grey or rgb, the same for all");
-  require((options.height > 0 && options.width > 0) || (options.height == 0 && options.width == 0), "read_image_folder: size ", options.height, "x", options.width,
-          "; both positive, or both 0, expected");
+  require((options.height > 0 && options.width > 0) || (options.height == 0 && options.width == 0), "read_image_folder: size ", options.height, "x",
+          options.width, "; both positive, or both 0, expected");
   Dataset out;
   std::vector<std::string> files;
   std::vector<std::int32_t> labels;
@@ -77,8 +77,8 @@ inline Dataset read_image_folder(const std::string& path, const ImageFolderOptio
   cpu::parallel_for(n, [&](Index i) {
     const std::string& file = files[static_cast<std::size_t>(i)];
     auto picture = read_image(file, reading);
-    require<FileError>(options.height > 0 || (picture.dim(1) == height && picture.dim(2) == width), file, ": ", picture.dim(1), "x", picture.dim(2), " pixels; the first picture has ",
-                       height, "x", width, "; give a height and width to bring all to one size");
+    require<FileError>(options.height > 0 || (picture.dim(1) == height && picture.dim(2) == width), file, ": ", picture.dim(1), "x", picture.dim(2),
+                       " pixels; the first picture has ", height, "x", width, "; give a height and width to bring all to one size");
     picture = detail::fitted(std::move(picture), height, width, options.fit);
     std::copy(picture.begin(), picture.end(), out.images.data() + i * picture.size());
   });

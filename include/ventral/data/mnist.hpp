@@ -16,7 +16,8 @@ namespace detail {
 inline std::string mnist_file(const std::string& folder, std::string_view set, std::string_view kind) {
   for (const char separator : {'-', '.'})
     for (const char* ending : {"", ".gz"}) {
-      const std::string path = join_path(folder, concat(set, "-", kind == "images" ? "images" : "labels", separator, kind == "images" ? "idx3-ubyte" : "idx1-ubyte", ending));
+      const std::string path =
+          join_path(folder, concat(set, "-", kind == "images" ? "images" : "labels", separator, kind == "images" ? "idx3-ubyte" : "idx1-ubyte", ending));
       if (is_file(path)) return path;
     }
   return "";
@@ -29,7 +30,8 @@ inline bool has_mnist(const std::string& folder, std::string_view set = "train")
   return !detail::mnist_file(folder, set, "images").empty() && !detail::mnist_file(folder, set, "labels").empty();
 }
 
-/// Reads images [N,H,W] and labels [N] from two IDX files, plain or compressed by gzip. Throws FileError when they are malformed, do not belong together, or a label is not below `classes`.
+/// Reads images [N,H,W] and labels [N] from two IDX files, plain or compressed by gzip. Throws FileError when they are malformed, do not belong together, or a
+/// label is not below `classes`.
 inline Dataset read_idx_pair(const std::string& images_path, const std::string& labels_path, Index classes) {
   Dataset out;
   out.classes = classes;
@@ -43,7 +45,8 @@ inline Dataset read_idx_pair(const std::string& images_path, const std::string& 
   out.labels = parse_idx<std::int32_t>(raw, labels_path);
   for (Index i = 0; i < out.labels.size(); ++i)
     if (out.labels[i] < 0 || out.labels[i] >= classes)
-      detail::fail_at(labels_path, header.data_offset + static_cast<std::size_t>(i) * element_size(header.type), "label ", out.labels[i], " of image ", i, "; 0 to ", classes - 1, " expected");
+      detail::fail_at(labels_path, header.data_offset + static_cast<std::size_t>(i) * element_size(header.type), "label ", out.labels[i], " of image ", i,
+                      "; 0 to ", classes - 1, " expected");
   auto images = Tensor<std::uint8_t>::uninitialized({s[0], 1, s[1], s[2]});
   images.copy_from(out.images.reshaped(images.shape()));
   out.images = std::move(images);
@@ -53,13 +56,16 @@ inline Dataset read_idx_pair(const std::string& images_path, const std::string& 
 /// Reads one set ("train" or "t10k") from a folder. Throws FileError, listing what the folder has, when a file is missing.
 inline Dataset read_mnist_set(const std::string& folder, std::string_view set, Index classes = 10) {
   const std::string images = detail::mnist_file(folder, set, "images"), labels = detail::mnist_file(folder, set, "labels");
-  for (const auto& [path, name] : {std::pair<const std::string&, const char*>(images, "-images-idx3-ubyte"), std::pair<const std::string&, const char*>(labels, "-labels-idx1-ubyte")})
+  for (const auto& [path, name] :
+       {std::pair<const std::string&, const char*>(images, "-images-idx3-ubyte"), std::pair<const std::string&, const char*>(labels, "-labels-idx1-ubyte")})
     require<FileError>(!path.empty(), folder, ": neither ", set, name, " nor ", set, name, ".gz", detail::what_exists(join_path(folder, "?")));
   return read_idx_pair(images, labels, classes);
 }
 
 /// Reads MNIST, or a set of the same form such as Fashion-MNIST, from a folder with its four files, plain or `.gz`.
 /// Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", Proc. IEEE 86:2278.
-inline Mnist read_mnist(const std::string& folder, Index classes = 10) { return {read_mnist_set(folder, "train", classes), read_mnist_set(folder, "t10k", classes)}; }
+inline Mnist read_mnist(const std::string& folder, Index classes = 10) {
+  return {read_mnist_set(folder, "train", classes), read_mnist_set(folder, "t10k", classes)};
+}
 
 }  // namespace ventral::inline v0

@@ -40,9 +40,15 @@ class CheckpointNumbers {
     require<FileError>(!t.empty() && *end == 0, file_.path(), ": '", key, "' in its metadata is '", t, "', which is no number");
     return v;
   }
-  double real(const char* key) const { return parse(key, [](const char* s, char** end) { return std::strtod(s, end); }); }
-  Index integer(const char* key) const { return parse(key, [](const char* s, char** end) { return static_cast<Index>(std::strtoll(s, end, 10)); }); }
-  std::uint64_t natural(const char* key) const { return parse(key, [](const char* s, char** end) { return static_cast<std::uint64_t>(std::strtoull(s, end, 10)); }); }
+  double real(const char* key) const {
+    return parse(key, [](const char* s, char** end) { return std::strtod(s, end); });
+  }
+  Index integer(const char* key) const {
+    return parse(key, [](const char* s, char** end) { return static_cast<Index>(std::strtoll(s, end, 10)); });
+  }
+  std::uint64_t natural(const char* key) const {
+    return parse(key, [](const char* s, char** end) { return static_cast<std::uint64_t>(std::strtoull(s, end, 10)); });
+  }
 
  private:
   const Safetensors& file_;
@@ -83,7 +89,8 @@ TrainingState load_checkpoint(const std::string& path, Sequential<T, Space>& net
   const Safetensors file = read_safetensors(path);
   const detail::CheckpointNumbers numbers(file);
   const Index version = numbers.integer("ventral.checkpoint");
-  require<FileError>(version == detail::checkpoint_version, path, ": checkpoint of version ", version, "; this ventral reads version ", detail::checkpoint_version);
+  require<FileError>(version == detail::checkpoint_version, path, ": checkpoint of version ", version, "; this ventral reads version ",
+                     detail::checkpoint_version);
   require(numbers.text("optimizer") == optimizer.kind(), path, ": saved with ", numbers.text("optimizer"), "; the optimizer is ", optimizer.kind());
 
   std::string problems;

@@ -141,7 +141,8 @@ void decode_elements(ByteSpan bytes, ElementType type, std::endian order, std::s
       if (type == ElementType::boolean && value != decltype(value)(0) && value != decltype(value)(1)) fail_at(name, at, "a bool is 0 or 1; found ", value);
       const Fit fit = convert(value, out[i]);
       if (fit == Fit::exact || (fit == Fit::inexact && conversion == Conversion::rounded && std::is_floating_point_v<T>)) continue;
-      if (fit == Fit::outside) fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is outside the range of ", to_string(element_type<T>()));
+      if (fit == Fit::outside)
+        fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is outside the range of ", to_string(element_type<T>()));
       fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is not exact in ", to_string(element_type<T>()),
               std::is_floating_point_v<T> ? "; Conversion::rounded allows that" : "");
     }

@@ -22,13 +22,16 @@ struct Inflater {
 };
 
 /// Deflate shrinks by a factor of at most 1032, so that a file bounds what can come out of it.
-inline std::size_t largest_inflated(std::size_t compressed) { return compressed > std::numeric_limits<std::size_t>::max() / 2048 ? compressed : compressed * 1032 + 64; }
+inline std::size_t largest_inflated(std::size_t compressed) {
+  return compressed > std::numeric_limits<std::size_t>::max() / 2048 ? compressed : compressed * 1032 + 64;
+}
 
 constexpr int gzip_window_bits = 15 + 16, raw_window_bits = -15;
 
 /// Decompresses one stream from the start of `in`, appends at most `limit` bytes to `out`, and returns the number of bytes used.
 /// `expected` is a hint at the output's size; `offset` is where `in` begins in the file.
-inline std::size_t inflate_stream(ByteSpan in, int window_bits, std::size_t expected, std::size_t limit, Bytes& out, std::string_view name, std::size_t offset) {
+inline std::size_t inflate_stream(ByteSpan in, int window_bits, std::size_t expected, std::size_t limit, Bytes& out, std::string_view name,
+                                  std::size_t offset) {
   Inflater z(window_bits);
   const std::size_t start = out.size();
   std::size_t used = 0, filled = start;
@@ -48,7 +51,8 @@ inline std::size_t inflate_stream(ByteSpan in, int window_bits, std::size_t expe
     used += give - z.stream.avail_in;
     filled += room - z.stream.avail_out;
     if (state == Z_STREAM_END) break;
-    if (state == Z_BUF_ERROR && used == in.size()) fail_at(name, offset + used, "the compressed data end before their end mark, after ", filled - start, " bytes of output");
+    if (state == Z_BUF_ERROR && used == in.size())
+      fail_at(name, offset + used, "the compressed data end before their end mark, after ", filled - start, " bytes of output");
     if (state != Z_OK) fail_at(name, offset + used, "corrupt compressed data: ", z.stream.msg ? z.stream.msg : "unknown reason");
   }
   if (filled - start > limit) fail_at(name, offset + used, "decompressed data exceed the limit of ", limit, " bytes");

@@ -66,10 +66,12 @@ void check_size(Index height, Index width, std::size_t bytes, std::string_view n
   if (width < 1 || height < 1) detail::fail_at(name, 0, "a picture of ", height, "x", width, " pixels");
   if (width > options.max_side || height > options.max_side || width > options.max_pixels / height)
     detail::fail_at(name, 0, "a picture of ", height, "x", width, " pixels; the limits are ", options.max_side, " a side and ", options.max_pixels, " in all");
-  if (static_cast<std::size_t>(width * height) / most_pixels_per_byte > bytes) detail::fail_at(name, 0, "claims ", height, "x", width, " pixels; a file of ", bytes, " bytes cannot hold them");
+  if (static_cast<std::size_t>(width * height) / most_pixels_per_byte > bytes)
+    detail::fail_at(name, 0, "claims ", height, "x", width, " pixels; a file of ", bytes, " bytes cannot hold them");
 }
 
-/// Reads the binary forms P5 (grey) and P6 (RGB) of PNM: magic, width, height and largest level, with comments between them, then the pixels, of one byte or two.
+/// Reads the binary forms P5 (grey) and P6 (RGB) of PNM: magic, width, height and largest level, with comments between them, then the pixels, of one byte or
+/// two.
 Tensor<std::uint8_t> parse_pnm(ByteSpan bytes, std::string_view name, const ImageOptions& options) {
   ByteReader in(bytes, name);
   const Index channels = in.take(2, "the magic number")[1] == '6' ? 3 : 1;
@@ -169,9 +171,12 @@ struct Freed {
 /// Decodes PNG, JPEG and BMP by stb.
 Tensor<std::uint8_t> decode(ByteSpan bytes, std::string_view name, const ImageOptions& options) {
   if (bytes.size() > static_cast<std::size_t>(INT_MAX)) detail::fail_at(name, 0, "a picture file of ", bytes.size(), " bytes; below 2^31 expected");
-  const auto begins = [&](std::initializer_list<std::uint8_t> magic) { return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin()); };
+  const auto begins = [&](std::initializer_list<std::uint8_t> magic) {
+    return bytes.size() >= magic.size() && std::equal(magic.begin(), magic.end(), bytes.begin());
+  };
   const bool jpeg = begins({0xFF, 0xD8});
-  if (!jpeg && !begins({0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'}) && !begins({'B', 'M'})) detail::fail_at(name, 0, "not a PNG, JPEG, BMP, PGM (P5) or PPM (P6) file");
+  if (!jpeg && !begins({0x89, 'P', 'N', 'G', '\r', '\n', 0x1A, '\n'}) && !begins({'B', 'M'}))
+    detail::fail_at(name, 0, "not a PNG, JPEG, BMP, PGM (P5) or PPM (P6) file");
   Bytes with_tables;
   if (jpeg) {
     check_huffman_tables(bytes, name);
@@ -225,7 +230,8 @@ Tensor<std::uint8_t> read_image(const std::string& path, const ImageOptions& opt
 Bytes encode_png(TensorRef<const std::uint8_t> pixels) {
   const Shape& s = pixels.shape;
   const Index channels = s.rank() == 3 ? s[0] : 1;
-  require<ShapeError>((s.rank() == 2 || s.rank() == 3) && 1 <= channels && channels <= 4, "encode_png: pixels ", s, "; [H,W] or [C,H,W] with 1 to 4 channels expected");
+  require<ShapeError>((s.rank() == 2 || s.rank() == 3) && 1 <= channels && channels <= 4, "encode_png: pixels ", s,
+                      "; [H,W] or [C,H,W] with 1 to 4 channels expected");
   const Index height = s.dim(-2), width = s.dim(-1), n = height * width;
   require<ShapeError>(n > 0, "encode_png: pixels ", s, " are empty");
   require<ShapeError>(n * channels < Index{1} << 30 && std::max(height, width) < Index{1} << 24, "encode_png: pixels ", s, " are too many for a PNG file");
@@ -237,7 +243,8 @@ Bytes encode_png(TensorRef<const std::uint8_t> pixels) {
     const auto* p = static_cast<const std::uint8_t*>(data);
     static_cast<Bytes*>(to)->insert(static_cast<Bytes*>(to)->end(), p, p + size);
   };
-  require(stbi_write_png_to_func(append, &out, static_cast<int>(width), static_cast<int>(height), static_cast<int>(channels), interleaved.data(), static_cast<int>(width * channels)) != 0,
+  require(stbi_write_png_to_func(append, &out, static_cast<int>(width), static_cast<int>(height), static_cast<int>(channels), interleaved.data(),
+                                 static_cast<int>(width * channels)) != 0,
           "encode_png: out of memory for pixels ", s);
   return out;
 }

@@ -166,7 +166,8 @@ inline NpyHeader parse_npy_header(ByteSpan bytes, std::string_view name) {
   if (std::memcmp(found.data(), magic, sizeof magic) != 0) detail::fail_at(name, 0, "not a .npy file: it should begin with \\x93NUMPY");
   const int version = found[6];
   if (version < 1 || version > 3) detail::fail_at(name, 6, ".npy version ", version, ".", int{found[7]}, "; 1, 2 or 3 expected");
-  const std::size_t length = version == 1 ? in.number<std::uint16_t>(std::endian::little, "the header length") : in.number<std::uint32_t>(std::endian::little, "the header length");
+  const std::size_t length =
+      version == 1 ? in.number<std::uint16_t>(std::endian::little, "the header length") : in.number<std::uint32_t>(std::endian::little, "the header length");
   const std::size_t header_offset = in.offset();
   NpyHeader h;
   detail::NpyDictionaryParser(in.take(length, "the header"), name, header_offset).parse(h);

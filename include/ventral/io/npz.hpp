@@ -55,13 +55,15 @@ inline ZipDirectory find_zip_directory(ByteSpan bytes, std::string_view name) {
     const auto at = in.number<std::uint64_t>(std::endian::little, "the zip64 locator");
     if (at > bytes.size()) in.fail("the zip64 directory is said to end at byte ", at, "; the file has ", bytes.size());
     ByteReader record(bytes, name, static_cast<std::size_t>(at));
-    if (record.number<std::uint32_t>(std::endian::little, "the zip64 end of central directory") != zip64_end) record.fail("no zip64 end of central directory here");
+    if (record.number<std::uint32_t>(std::endian::little, "the zip64 end of central directory") != zip64_end)
+      record.fail("no zip64 end of central directory here");
     static_cast<void>(record.take(28, "the zip64 end of central directory"));
     d.entries = record.number<std::uint64_t>(std::endian::little, "the number of entries");
     d.size = record.number<std::uint64_t>(std::endian::little, "the directory's size");
     d.offset = record.number<std::uint64_t>(std::endian::little, "the directory's offset");
   }
-  if (d.offset > end || d.size > end - d.offset) fail_at(name, end, "the central directory is said to lie at [", d.offset, ", +", d.size, "); the file ends before that");
+  if (d.offset > end || d.size > end - d.offset)
+    fail_at(name, end, "the central directory is said to lie at [", d.offset, ", +", d.size, "); the file ends before that");
   return d;
 }
 
@@ -128,7 +130,8 @@ inline Bytes extract_zip(ByteSpan bytes, const ZipEntry& e, std::string_view nam
   ByteReader in(bytes, name, start);
   if (in.number<std::uint32_t>(std::endian::little, "an entry's header") != detail::zip_local) detail::fail_at(name, start, "no header of '", e.name, "' here");
   static_cast<void>(in.take(22, "an entry's header"));  // what the directory says, or less
-  const auto name_length = in.number<std::uint16_t>(std::endian::little, "an entry's header"), extra_length = in.number<std::uint16_t>(std::endian::little, "an entry's header");
+  const auto name_length = in.number<std::uint16_t>(std::endian::little, "an entry's header"),
+             extra_length = in.number<std::uint16_t>(std::endian::little, "an entry's header");
   static_cast<void>(in.take(std::size_t{name_length} + extra_length, "an entry's header"));
   if (e.compressed > in.left()) in.fail("'", e.name, "' takes ", e.compressed, " bytes; the file has ", in.left(), " left");
   if (e.size > limits.max_bytes) in.fail("'", e.name, "' is ", e.size, " bytes when decompressed; the limit is ", limits.max_bytes);
@@ -138,7 +141,8 @@ inline Bytes extract_zip(ByteSpan bytes, const ZipEntry& e, std::string_view nam
   if (e.method == 0) {
     out.assign(data.begin(), data.end());
   } else {
-    if (e.size > detail::largest_inflated(data.size())) detail::fail_at(name, data_offset, "'", e.name, "' is said to grow from ", e.compressed, " to ", e.size, " bytes, more than deflate can");
+    if (e.size > detail::largest_inflated(data.size()))
+      detail::fail_at(name, data_offset, "'", e.name, "' is said to grow from ", e.compressed, " to ", e.size, " bytes, more than deflate can");
     const std::size_t size = static_cast<std::size_t>(e.size), used = detail::inflate_stream(data, detail::raw_window_bits, size, size, out, name, data_offset);
     if (used != data.size()) detail::fail_at(name, data_offset + used, "the compressed data of '", e.name, "' end before their place does");
   }
@@ -234,7 +238,8 @@ inline Bytes encode_npz(const std::vector<NpzItem>& items, const NpzOptions& opt
     require(!item.name.empty() && item.name.size() < 1000 && first_of_name, "encode_npz: name '", item.name, "' is empty, too long or repeated");
     const Bytes packed = options.compress ? detail::deflate_stream(item.npy, detail::raw_window_bits, options.level) : Bytes();
     const ByteSpan data = options.compress ? ByteSpan(packed) : ByteSpan(item.npy);
-    require(out.size() + data.size() + directory.size() < detail::zip32 / 2 && item.npy.size() < detail::zip32, "encode_npz: '", item.name, "' makes the archive too large; 2 GiB is the limit");
+    require(out.size() + data.size() + directory.size() < detail::zip32 / 2 && item.npy.size() < detail::zip32, "encode_npz: '", item.name,
+            "' makes the archive too large; 2 GiB is the limit");
     const std::string name = item.name + ".npy";
     const std::size_t header = out.size();
     const auto common = [&](Bytes& to) {
@@ -271,6 +276,8 @@ inline Bytes encode_npz(const std::vector<NpzItem>& items, const NpzOptions& opt
 }
 
 /// Writes arrays as a .npz file, atomically.
-inline void write_npz(const std::string& path, const std::vector<NpzItem>& items, const NpzOptions& options = {}) { write_file(path, encode_npz(items, options)); }
+inline void write_npz(const std::string& path, const std::vector<NpzItem>& items, const NpzOptions& options = {}) {
+  write_file(path, encode_npz(items, options));
+}
 
 }  // namespace ventral::inline v0

@@ -63,8 +63,8 @@ inline void paint_value(double v, const ValueRange& r, Palette palette, std::uin
 }  // namespace detail
 
 /// Lays out tiles [N,H,W] (filters, feature maps) or [N,3,H,W] (RGB in their own range) as one picture [C,H',W'] to be written by write_png: C is 1 for grey
-/// tiles in the grey palette, else 3. The range of values is that of all tiles, or of each; infinities are clipped. Throws ShapeError for other shapes or no tiles.
-/// A convolution's weight [out,in,kh,kw] is shown by `grid(weight.value.reshaped({out * in, kh, kw}))`.
+/// tiles in the grey palette, else 3. The range of values is that of all tiles, or of each; infinities are clipped. Throws ShapeError for other shapes or no
+/// tiles. A convolution's weight [out,in,kh,kw] is shown by `grid(weight.value.reshaped({out * in, kh, kw}))`.
 template <class T>
 Tensor<std::uint8_t> grid(TensorRef<T> tiles, const GridOptions& o = {}) {
   const Shape& s = tiles.shape;

@@ -64,7 +64,8 @@ inline ResizeAxis resize_axis(Index in, Index out) {
       }
       for (Index o = 0; o < width; ++o) {
         float sum = 0;
-        for (Index k = at(columns.first, o); k < at(columns.first, o + 1); ++k) sum += at(columns.weight, k) * at(row, at(columns.start, o) + k - at(columns.first, o));
+        for (Index k = at(columns.first, o); k < at(columns.first, o + 1); ++k)
+          sum += at(columns.weight, k) * at(row, at(columns.start, o) + k - at(columns.first, o));
         out[(c * height + y) * width + o] = static_cast<std::uint8_t>(std::clamp(sum + 0.5f, 0.0f, 255.0f));
       }
     }
@@ -75,8 +76,8 @@ inline ResizeAxis resize_axis(Index in, Index out) {
 [[nodiscard]] inline Tensor<std::uint8_t> crop(TensorRef<const std::uint8_t> x, Index top, Index left, Index height, Index width) {
   require<ShapeError>(x.shape.rank() == 3, "crop: pixels ", x.shape, "; [C,H,W] expected");
   const Index h = x.shape[1], w = x.shape[2];
-  require<ShapeError>(0 <= top && 0 <= left && 0 <= height && 0 <= width && height <= h - top && width <= w - left, "crop: ", height, "x", width, " at row ", top, ", column ", left,
-                      " is not inside pixels ", x.shape);
+  require<ShapeError>(0 <= top && 0 <= left && 0 <= height && 0 <= width && height <= h - top && width <= w - left, "crop: ", height, "x", width, " at row ",
+                      top, ", column ", left, " is not inside pixels ", x.shape);
   auto out = Tensor<std::uint8_t>::uninitialized({x.shape[0], height, width});
   for (Index c = 0; c < x.shape[0]; ++c)
     for (Index y = 0; y < height; ++y) {

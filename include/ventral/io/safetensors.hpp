@@ -33,8 +33,8 @@ class Safetensors {
   Tensor<T> tensor(std::string_view name, Conversion conversion = Conversion::exact) const {
     const SafetensorsEntry& e = entry(name);
     auto out = Tensor<T>::uninitialized(e.shape);
-    detail::decode_elements(bytes_.subspan(data_offset_ + e.first, e.last - e.first), e.type, std::endian::little, std::span<T>(out.begin(), out.end()), conversion,
-                            concat(path_, ": '", e.name, "'"), data_offset_ + e.first);
+    detail::decode_elements(bytes_.subspan(data_offset_ + e.first, e.last - e.first), e.type, std::endian::little, std::span<T>(out.begin(), out.end()),
+                            conversion, concat(path_, ": '", e.name, "'"), data_offset_ + e.first);
     return out;
   }
 
@@ -67,11 +67,14 @@ inline Safetensors parse_safetensors(ByteSpan bytes, std::string_view name) {
   detail::SafetensorsHeaderParser(header, name, header_offset).parse(file.entries_, file.metadata_);
   file.data_offset_ = in.offset();
 
-  std::stable_sort(file.entries_.begin(), file.entries_.end(), [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.last < b.last; });
+  std::stable_sort(file.entries_.begin(), file.entries_.end(),
+                   [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.last < b.last; });
   std::size_t end = 0;
   for (std::size_t i = 0; i < file.entries_.size(); ++i) {
     const SafetensorsEntry& e = file.entries_[i];
-    const auto fail = [&](const auto&... parts) { detail::fail_at(name, file.data_offset_ + e.first, "tensor '", e.name, "' ", to_string(e.type), " ", e.shape, " ", parts...); };
+    const auto fail = [&](const auto&... parts) {
+      detail::fail_at(name, file.data_offset_ + e.first, "tensor '", e.name, "' ", to_string(e.type), " ", e.shape, " ", parts...);
+    };
     if (e.first != end) fail("has its data at [", e.first, ",", e.last, "); ", end, " is where they should begin");
     const std::size_t size = detail::stored_size(e.shape, e.type);
     if (e.last < e.first || e.last - e.first != size) fail("takes ", size, " bytes; its data are [", e.first, ",", e.last, ")");
@@ -99,7 +102,8 @@ struct SafetensorsItem {
   const void* data;
 
   template <class T>
-  SafetensorsItem(std::string item_name, TensorRef<T> x) : name(std::move(item_name)), type(detail::element_type<std::remove_const_t<T>>()), shape(x.shape), data(x.data) {}
+  SafetensorsItem(std::string item_name, TensorRef<T> x)
+      : name(std::move(item_name)), type(detail::element_type<std::remove_const_t<T>>()), shape(x.shape), data(x.data) {}
   template <class T>
   SafetensorsItem(std::string item_name, const Tensor<T>& x) : SafetensorsItem(std::move(item_name), x.ref()) {}
 };
@@ -138,7 +142,8 @@ inline Bytes safetensors_head(std::vector<SafetensorsItem>& items, const Metadat
     for (const Index extent : item.shape) shape += (shape.empty() ? "" : ",") + std::to_string(extent);
     const std::size_t first = end;
     end += stored_size(item.shape, item.type);
-    text += concat(text.size() > 1 ? "," : "", json_string(item.name), ":{\"dtype\":\"", type, "\",\"shape\":[", shape, "],\"data_offsets\":[", first, ",", end, "]}");
+    text += concat(text.size() > 1 ? "," : "", json_string(item.name), ":{\"dtype\":\"", type, "\",\"shape\":[", shape, "],\"data_offsets\":[", first, ",", end,
+                   "]}");
   }
   text += "}";
   text.append((8 - text.size() % 8) % 8, ' ');
@@ -163,7 +168,8 @@ inline Bytes encode_safetensors(std::vector<SafetensorsItem> items, const Metada
 }
 
 /// Writes arrays as a safetensors file, atomically.
-inline void write_safetensors(const std::string& path, std::vector<SafetensorsItem> items, const Metadata& metadata = {}, SafetensorsOrder order = SafetensorsOrder::aligned) {
+inline void write_safetensors(const std::string& path, std::vector<SafetensorsItem> items, const Metadata& metadata = {},
+                              SafetensorsOrder order = SafetensorsOrder::aligned) {
   const Bytes head = detail::safetensors_head(items, metadata, order);
   AtomicFile file(path);
   file.write(head);

@@ -22,9 +22,10 @@ struct SafetensorsType {
   const char* name;
   ElementType type;
 };
-constexpr SafetensorsType safetensors_types[] = {{"F32", ElementType::f32}, {"F64", ElementType::f64}, {"F16", ElementType::f16}, {"BF16", ElementType::bf16}, {"I64", ElementType::i64},
-                                                 {"I32", ElementType::i32}, {"I16", ElementType::i16}, {"I8", ElementType::i8},   {"U8", ElementType::u8},     {"BOOL", ElementType::boolean},
-                                                 {"U16", ElementType::u16}, {"U32", ElementType::u32}, {"U64", ElementType::u64}};
+constexpr SafetensorsType safetensors_types[] = {
+    {"F32", ElementType::f32}, {"F64", ElementType::f64}, {"F16", ElementType::f16}, {"BF16", ElementType::bf16}, {"I64", ElementType::i64},
+    {"I32", ElementType::i32}, {"I16", ElementType::i16}, {"I8", ElementType::i8},   {"U8", ElementType::u8},     {"BOOL", ElementType::boolean},
+    {"U16", ElementType::u16}, {"U32", ElementType::u32}, {"U64", ElementType::u64}};
 
 /// Appends a code point as UTF-8.
 inline void append_utf8(std::string& out, std::uint32_t c) {
@@ -42,7 +43,8 @@ inline std::size_t utf8_length(ByteSpan text) {
   if (length == 0 || text.size() < length) return 0;
   for (std::size_t i = 1; i < length; ++i)
     if ((text[i] & 0xC0) != 0x80) return 0;
-  const bool overlong = (lead == 0xE0 && text[1] < 0xA0) || (lead == 0xF0 && text[1] < 0x90), surrogate = lead == 0xED && text[1] >= 0xA0, beyond = lead == 0xF4 && text[1] >= 0x90;
+  const bool overlong = (lead == 0xE0 && text[1] < 0xA0) || (lead == 0xF0 && text[1] < 0x90), surrogate = lead == 0xED && text[1] >= 0xA0,
+             beyond = lead == 0xF4 && text[1] >= 0x90;
   return overlong || surrogate || beyond ? 0 : length;
 }
 

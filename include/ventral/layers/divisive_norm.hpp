@@ -43,9 +43,10 @@ class DivisiveNorm {
   Shape output_shape(const Shape& x) const {
     require<ShapeError>(x.rank() >= 2, name_, ": input ", x, " has no channel axis; [N,C,...] is needed");
     const DivisiveBox& box = rule_.box;
-    require<ShapeError>(x.rank() == 4 || (box.height.extent() == 1 && box.width.extent() == 1), name_, ": input ", x, " has rank ", x.rank(), "; a box of ", box.height.extent(), " rows and ",
-                        box.width.extent(), " columns expects [N,C,H,W]");
-    require<ShapeError>(options_.per_channel == 0 || x[1] == options_.per_channel, name_, ": input ", x, " has ", x[1], " channels; per_channel expects ", options_.per_channel);
+    require<ShapeError>(x.rank() == 4 || (box.height.extent() == 1 && box.width.extent() == 1), name_, ": input ", x, " has rank ", x.rank(), "; a box of ",
+                        box.height.extent(), " rows and ", box.width.extent(), " columns expects [N,C,H,W]");
+    require<ShapeError>(options_.per_channel == 0 || x[1] == options_.per_channel, name_, ": input ", x, " has ", x[1], " channels; per_channel expects ",
+                        options_.per_channel);
     return x;
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
@@ -89,7 +90,8 @@ class DivisiveNorm {
         rule_{{o.channels, o.height, o.width}, o.exponent, o.threshold, o.learn.k ? o.smallest_k : 0} {
     const auto reach = [&](const char* axis, Reach r) {
       constexpr Index limit = Index{1} << 20;
-      require<ShapeError>(r.before >= 0 && r.after >= 0 && r.before < limit && r.after < limit, name_, ": the box reaches {", r.before, ", ", r.after, "} in ", axis, "; 0 to 2^20 is needed");
+      require<ShapeError>(r.before >= 0 && r.after >= 0 && r.before < limit && r.after < limit, name_, ": the box reaches {", r.before, ", ", r.after, "} in ",
+                          axis, "; 0 to 2^20 is needed");
     };
     reach("channels", o.channels), reach("height", o.height), reach("width", o.width);
     require<ShapeError>(o.per_channel >= 0, name_, ": per_channel ", o.per_channel, " is negative; a number of channels or 0 is needed");
@@ -97,7 +99,8 @@ class DivisiveNorm {
     require(o.exponent > 0, name_, ": exponent ", o.exponent, " must be positive");
     require(o.threshold >= 0, name_, ": threshold ", o.threshold, " must not be negative");
     require(o.k > 0 || (o.k == 0 && o.threshold > 0), name_, ": k ", o.k, " must be positive, or 0 with a threshold");
-    require(!o.learn.k || (o.smallest_k > 0 && o.k >= o.smallest_k), name_, ": a learned k of ", o.k, " must be at least smallest_k, ", o.smallest_k, ", and that positive");
+    require(!o.learn.k || (o.smallest_k > 0 && o.k >= o.smallest_k), name_, ": a learned k of ", o.k, " must be at least smallest_k, ", o.smallest_k,
+            ", and that positive");
     initialize(Random());
     window_.kernel = {o.height.extent(), o.width.extent()};
   }

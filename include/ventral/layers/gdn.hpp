@@ -58,7 +58,8 @@ class GDN {
  private:
   static GDNOptions checked(const GDNOptions& o) {
     require<ShapeError>(o.channels >= 1, "GDN: channels ", o.channels, "; at least 1 is needed");
-    require(o.smallest_beta > 0 && o.beta >= o.smallest_beta, "GDN: beta ", o.beta, " must be at least smallest_beta, ", o.smallest_beta, ", and that positive");
+    require(o.smallest_beta > 0 && o.beta >= o.smallest_beta, "GDN: beta ", o.beta, " must be at least smallest_beta, ", o.smallest_beta,
+            ", and that positive");
     require(o.gamma >= 0, "GDN: gamma ", o.gamma, " must not be negative");
     return o;
   }

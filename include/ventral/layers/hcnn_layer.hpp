@@ -36,9 +36,9 @@ struct HcnnLayerOptions {
   std::vector<Stage> order = {Stage::filter, Stage::activation, Stage::pool, Stage::normalize};  ///< the stages there are, first to last
 };
 
-/// One layer of a hierarchical convolutional model of the ventral stream: a bank of filters, a threshold, pooling and divisive normalization, in the order given.
-/// Returns a network whose layers bear the names of their stages; `net.add("V1", hcnn_layer<float>({...}))` stacks them. x [N,C,H,W].
-/// Options of stages that `order` leaves out are ignored. Throws Error when there is no stage, or one twice.
+/// One layer of a hierarchical convolutional model of the ventral stream: a bank of filters, a threshold, pooling and divisive
+/// normalization, in the order given. Returns a network whose layers bear the names of their stages; `net.add("V1", hcnn_layer<float>({...}))`
+/// stacks them. x [N,C,H,W]. Options of stages that `order` leaves out are ignored. Throws Error when there is no stage, or one twice.
 /// Sources: Pinto, Doukhan, DiCarlo, Cox 2009, "A high-throughput screening approach"; Yamins et al. 2014; Yamins and DiCarlo 2016, box 1.
 template <class T, class Space = Cpu>
 Sequential<T, Space> hcnn_layer(const HcnnLayerOptions& o) {

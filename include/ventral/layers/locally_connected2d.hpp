@@ -31,7 +31,8 @@ class LocallyConnected2d {
   Parameter<T, Space> weight, bias;
 
   explicit LocallyConnected2d(Options o) : options_(o), window_{o.kernel, o.stride, o.padding, o.dilation, Rounding::floor} {
-    require<ShapeError>(o.in > 0 && o.out > 0 && o.height > 0 && o.width > 0, kind, ": in ", o.in, ", out ", o.out, ", height ", o.height, " and width ", o.width, " must be positive");
+    require<ShapeError>(o.in > 0 && o.out > 0 && o.height > 0 && o.width > 0, kind,
+                        ": in ", o.in, ", out ", o.out, ", height ", o.height, " and width ", o.width, " must be positive");
     plan_ = place(window_, o.height, o.width, kind);
     weight = Parameter<T, Space>(Shape{plan_.h.out * plan_.w.out, o.out, o.in * o.kernel.h * o.kernel.w});
     if (o.bias) bias = Parameter<T, Space>(Shape{o.out, plan_.h.out, plan_.w.out});
@@ -43,7 +44,8 @@ class LocallyConnected2d {
 
   Shape output_shape(const Shape& x) const {
     const Options& o = options_;
-    require<ShapeError>(x.rank() == 4 && x[1] == o.in && x[2] == o.height && x[3] == o.width, kind, ": input ", x, "; [N,", o.in, ",", o.height, ",", o.width, "] expected");
+    require<ShapeError>(x.rank() == 4 && x[1] == o.in && x[2] == o.height && x[3] == o.width, kind,
+                        ": input ", x, "; [N,", o.in, ",", o.height, ",", o.width, "] expected");
     return {x[0], o.out, plan_.h.out, plan_.w.out};
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { locally_connected_forward(x.stream(), plan_, x, weight.value, bias.value, y); }

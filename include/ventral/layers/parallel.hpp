@@ -54,12 +54,13 @@ class Parallel {
   Shape output_shape(const Shape& x) const {
     require<ShapeError>(!branches_.empty(), "Parallel: no branches");
     Shape joined = branches_[0].output_shape(x);
-    require<ShapeError>(options_.join == Join::add || joined.rank() >= 2, "Parallel: branch '", branches_[0].name(), "' gives ", joined, ", which has no channel axis to concatenate along");
+    require<ShapeError>(options_.join == Join::add || joined.rank() >= 2, "Parallel: branch '", branches_[0].name(), "' gives ", joined,
+                        ", which has no channel axis to concatenate along");
     for (std::size_t i = 1; i < branches_.size(); ++i) {
       const Shape next = branches_[i].output_shape(x);
       const bool add = options_.join == Join::add, fits = next.rank() == joined.rank() && next == (add ? joined : joined.with(1, next[1]));
-      require<ShapeError>(fits, "Parallel: branch '", branches_[i].name(), "' gives ", next, ", which cannot be ", add ? "added to " : "concatenated with ", joined, " of '",
-                          branches_[0].name(), "'");
+      require<ShapeError>(fits, "Parallel: branch '", branches_[i].name(), "' gives ", next, ", which cannot be ", add ? "added to " : "concatenated with ",
+                          joined, " of '", branches_[0].name(), "'");
       if (!add) joined = joined.with(1, joined[1] + next[1]);
     }
     return joined;

@@ -16,7 +16,8 @@ class Residual {
 
   Sequential<T, Space> body, shortcut;
 
-  explicit Residual(Sequential<T, Space> body_layers, Sequential<T, Space> shortcut_layers = {}) : body(std::move(body_layers)), shortcut(std::move(shortcut_layers)) {}
+  explicit Residual(Sequential<T, Space> body_layers, Sequential<T, Space> shortcut_layers = {})
+      : body(std::move(body_layers)), shortcut(std::move(shortcut_layers)) {}
 
   Shape output_shape(const Shape& x) const {
     const Shape a = body.output_shape(x), b = shortcut.output_shape(x);

@@ -48,14 +48,14 @@ struct Perceptron {
   }
 
   void check(const Tensor<double>& x, const Tensor<std::int32_t>& labels) const {
-    require<ShapeError>(x.rank() == 2 && x.dim(1) == static_cast<Index>(w.size()) && labels.shape() == Shape{x.dim(0)}, "Perceptron: examples ", x.shape(), " and labels ",
-                        labels.shape(), "; expected [N,", w.size(), "] and [N]");
+    require<ShapeError>(x.rank() == 2 && x.dim(1) == static_cast<Index>(w.size()) && labels.shape() == Shape{x.dim(0)}, "Perceptron: examples ", x.shape(),
+                        " and labels ", labels.shape(), "; expected [N,", w.size(), "] and [N]");
   }
 };
 
-/// How many mistakes a perceptron that starts from zero makes at most on examples that (u, c) separates: (R / gamma)^2, where, with the bias counted as an input
-/// of 1, R is the length of the longest example and gamma the smallest label (u . x + c) / |(u, c)|. Infinite when (u, c) does not separate them.
-/// Source: Novikoff 1962, "On convergence proofs on perceptrons", theorem 1.
+/// How many mistakes a perceptron that starts from zero makes at most on examples that (u, c) separates: (R / gamma)^2, where, with the bias counted as an
+/// input of 1, R is the length of the longest example and gamma the smallest label (u . x + c) / |(u, c)|. Infinite when (u, c) does not separate them. Source:
+/// Novikoff 1962, "On convergence proofs on perceptrons", theorem 1.
 inline double mistake_bound(const Perceptron& separator, const Tensor<double>& x, const Tensor<std::int32_t>& labels) {
   separator.check(x, labels);
   double norm = separator.b * separator.b, radius = 0, margin = INFINITY;
