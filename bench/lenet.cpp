@@ -131,7 +131,7 @@ void add_network(Program& program, const char* name, LeNetStyle style, Index bat
 template <class L>
 void add_layer(Program& program, const std::string& name, const L& layer, Shape x, Part backward) {
   for (const Part part : {Part::forward, backward}) {
-    program.add("layer/" + name + (part == Part::forward ? "/forward" : "/backward"), {.items = 64}, [=] {
+    program.add(concat("layer/", name, part == Part::forward ? "/forward" : "/backward"), {.items = 64}, [=] {
       struct Memory {
         Tensor<float> x, dy;
       };

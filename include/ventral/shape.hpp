@@ -78,8 +78,11 @@ class Shape {
 /// `[8,3,32,32]`; a scalar is `[]`.
 inline std::string to_string(const Shape& shape) {
   std::string out = "[";
-  for (int i = 0; i < shape.rank(); ++i) out += (i ? "," : "") + std::to_string(shape[i]);
-  return out + "]";
+  for (int i = 0; i < shape.rank(); ++i) {
+    if (i > 0) out += ',';
+    out += std::to_string(shape[i]);
+  }
+  return out += ']';
 }
 
 }  // namespace ventral::inline v0

@@ -28,8 +28,8 @@ void* limited_reallocate(void* p, std::size_t size) { return size <= allocation_
 #pragma GCC diagnostic ignored "-Wmissing-field-initializers"
 #pragma GCC diagnostic ignored "-Wold-style-cast"
 #pragma GCC diagnostic ignored "-Wuseless-cast"
-#if defined(__clang__)  // corrupt pictures make stb's arithmetic wrap around
-#pragma clang attribute push(__attribute__((no_sanitize("signed-integer-overflow", "shift"))), apply_to = function)
+#if defined(__clang__)  // corrupt pictures make stb's arithmetic wrap around, and let it copy 0 bytes to null
+#pragma clang attribute push(__attribute__((no_sanitize("signed-integer-overflow", "shift", "nonnull-attribute"))), apply_to = function)
 #endif
 #define STB_IMAGE_STATIC
 #define STB_IMAGE_IMPLEMENTATION
