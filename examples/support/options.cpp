@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 
 struct Options::Parser {
   CLI::App app;
@@ -35,3 +36,5 @@ int run_example(const char* program, int (*example)(int, char**), int argc, char
     return 1;
   }
 }
+
+void make_folder(const std::string& path) { std::filesystem::create_directories(path); }

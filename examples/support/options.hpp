@@ -34,3 +34,6 @@ class Options {
 
 /// Runs the example, prints an exception as one line `program: what` on the error stream, and returns the exit status.
 int run_example(const char* program, int (*example)(int, char**), int argc, char** argv);
+
+/// Makes a folder, and those above it, unless it is there. Throws when it cannot be made.
+void make_folder(const std::string& path);

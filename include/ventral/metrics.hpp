@@ -108,7 +108,7 @@ class ConfusionMatrix {
   }
 
   /// A table: a row for each true class, a column for each prediction, the recall at the end; names instead of numbers where given.
-  std::string table(const std::vector<std::string>& names = {}) const {
+  [[gnu::cold]] std::string table(const std::vector<std::string>& names = {}) const {
     std::size_t width = 5, first = 5;
     for (const std::int64_t v : counts_) width = std::max(width, std::to_string(v).size() + 1);
     for (const auto& n : names) first = std::max(first, n.size());

@@ -128,7 +128,7 @@ Fit convert(From from, To& to) {
 
 /// Reads out.size() elements of a file into out. `bytes` must hold just that many; `offset` is where they begin in the file.
 template <class T>
-void decode_elements(ByteSpan bytes, ElementType type, std::endian order, std::span<T> out, Conversion conversion, std::string_view name, std::size_t offset) {
+[[gnu::cold]] void decode_elements(ByteSpan bytes, ElementType type, std::endian order, std::span<T> out, Conversion conversion, std::string_view name, std::size_t offset) {
   if (type == element_type<T>() && type != ElementType::boolean && (order == std::endian::native || sizeof(T) == 1)) {
     if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
     return;

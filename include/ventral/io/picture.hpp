@@ -33,7 +33,7 @@ struct ValueRange {
 
 /// Range of the finite values; options override it, and a diverging one is made symmetric about 0.
 template <class T>
-ValueRange range_of(const T* x, Index n, const GridOptions& o) {
+[[gnu::cold]] ValueRange range_of(const T* x, Index n, const GridOptions& o) {
   ValueRange r{std::numeric_limits<double>::infinity(), -std::numeric_limits<double>::infinity()};
   for (Index i = 0; i < n; ++i) {
     const double v = static_cast<double>(x[i]);
@@ -66,7 +66,7 @@ inline void paint_value(double v, const ValueRange& r, Palette palette, std::uin
 /// tiles in the grey palette, else 3. The range of values is that of all tiles, or of each; infinities are clipped. Throws ShapeError for other shapes or no
 /// tiles. A convolution's weight [out,in,kh,kw] is shown by `grid(weight.value.reshaped({out * in, kh, kw}))`.
 template <class T>
-Tensor<std::uint8_t> grid(TensorRef<T> tiles, const GridOptions& o = {}) {
+[[gnu::cold]] Tensor<std::uint8_t> grid(TensorRef<T> tiles, const GridOptions& o = {}) {
   const Shape& s = tiles.shape;
   const bool rgb = s.rank() == 4;
   require<ShapeError>((s.rank() == 3 || (rgb && s[1] == 3)) && s.size() > 0, "grid: tiles ", s, "; [N,H,W] or [N,3,H,W] expected, not empty");
@@ -98,7 +98,7 @@ Tensor<std::uint8_t> grid(TensorRef<T> tiles, const GridOptions& o = {}) {
   return out;
 }
 template <class T>
-Tensor<std::uint8_t> grid(const Tensor<T>& tiles, const GridOptions& o = {}) {
+[[gnu::cold]] Tensor<std::uint8_t> grid(const Tensor<T>& tiles, const GridOptions& o = {}) {
   return grid(tiles.ref(), o);
 }
 

@@ -16,7 +16,7 @@ struct ResizeAxis {
 };
 
 /// Shrinking averages the area that an output pixel covers; enlarging interpolates linearly between pixel centres, the border repeated.
-inline ResizeAxis resize_axis(Index in, Index out) {
+[[gnu::cold]] inline ResizeAxis resize_axis(Index in, Index out) {
   ResizeAxis a;
   const double ratio = static_cast<double>(in) / static_cast<double>(out);
   for (Index o = 0; o < out; ++o) {

@@ -54,7 +54,7 @@ class Safetensors {
 /// Opens a safetensors file in memory, which must outlive the result. Throws FileError when the header is malformed or longer than 100 MB (the reference
 /// implementation's limit), when an array's bytes do not match its type and shape, and when arrays overlap or leave gaps.
 /// Source: https://huggingface.co/docs/safetensors
-inline Safetensors parse_safetensors(ByteSpan bytes, std::string_view name) {
+[[gnu::cold]] inline Safetensors parse_safetensors(ByteSpan bytes, std::string_view name) {
   constexpr std::uint64_t max_header = 100'000'000;
   Safetensors file;
   file.path_ = name;
@@ -87,7 +87,7 @@ inline Safetensors parse_safetensors(ByteSpan bytes, std::string_view name) {
 }
 
 /// Opens a safetensors file; see parse_safetensors.
-inline Safetensors read_safetensors(const std::string& path, const ReadLimits& limits = {}) {
+[[gnu::cold]] inline Safetensors read_safetensors(const std::string& path, const ReadLimits& limits = {}) {
   Bytes bytes = read_file(path, limits);
   Safetensors file = parse_safetensors(bytes, path);
   file.held_ = std::move(bytes);  // moving a vector leaves its elements where they are
@@ -116,7 +116,7 @@ enum class SafetensorsOrder {
 namespace detail {
 
 /// Sorts the items and returns the first part of the file: length and header, padded so that the data begin at a multiple of 8.
-inline Bytes safetensors_head(std::vector<SafetensorsItem>& items, const Metadata& metadata, SafetensorsOrder order) {
+[[gnu::cold]] inline Bytes safetensors_head(std::vector<SafetensorsItem>& items, const Metadata& metadata, SafetensorsOrder order) {
   static_assert(std::endian::native == std::endian::little, "data are written as they lie in memory");
   if (order == SafetensorsOrder::aligned)
     std::stable_sort(items.begin(), items.end(), [](const auto& a, const auto& b) {
@@ -158,7 +158,7 @@ inline ByteSpan item_bytes(const SafetensorsItem& item) { return {static_cast<co
 }  // namespace detail
 
 /// Arrays as a safetensors file in memory. Throws Error when a name is repeated, or is or contains what the format forbids.
-inline Bytes encode_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata = {}, SafetensorsOrder order = SafetensorsOrder::aligned) {
+[[gnu::cold]] inline Bytes encode_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata = {}, SafetensorsOrder order = SafetensorsOrder::aligned) {
   Bytes out = detail::safetensors_head(items, metadata, order);
   for (const auto& item : items) {
     const ByteSpan bytes = detail::item_bytes(item);
@@ -168,7 +168,7 @@ inline Bytes encode_safetensors(std::vector<SafetensorsItem> items, const Metada
 }
 
 /// Writes arrays as a safetensors file, atomically.
-inline void write_safetensors(const std::string& path, std::vector<SafetensorsItem> items, const Metadata& metadata = {},
+[[gnu::cold]] inline void write_safetensors(const std::string& path, std::vector<SafetensorsItem> items, const Metadata& metadata = {},
                               SafetensorsOrder order = SafetensorsOrder::aligned) {
   const Bytes head = detail::safetensors_head(items, metadata, order);
   AtomicFile file(path);

@@ -55,7 +55,7 @@ class SafetensorsHeaderParser {
   /// `text` begins at byte `offset` of the file `name`.
   SafetensorsHeaderParser(ByteSpan text, std::string_view name, std::size_t offset) : text_(text), name_(name), start_(offset) {}
 
-  void parse(std::vector<SafetensorsEntry>& entries, Metadata& metadata) {
+  [[gnu::cold]] void parse(std::vector<SafetensorsEntry>& entries, Metadata& metadata) {
     if (peek() != '{') fail("the header should begin with '{'");  // the format forbids white space here
     bool has_metadata = false;
     object([&](std::string key, std::size_t) {
@@ -99,7 +99,7 @@ class SafetensorsHeaderParser {
 
   /// {"key": value, ...}: calls value(key, offset of key), which reads what follows the colon.
   template <class Value>
-  void object(Value value) {
+  [[gnu::cold]] void object(Value value) {
     expect('{');
     if (accept('}')) return;
     do {
@@ -112,7 +112,7 @@ class SafetensorsHeaderParser {
     expect('}');
   }
   template <class Value>
-  void array(Value value) {
+  [[gnu::cold]] void array(Value value) {
     expect('[');
     if (accept(']')) return;
     do value();
@@ -120,7 +120,7 @@ class SafetensorsHeaderParser {
     expect(']');
   }
 
-  std::uint64_t integer() {
+  [[gnu::cold]] std::uint64_t integer() {
     skip_space();
     const std::size_t at = at_;
     std::uint64_t v = 0;
@@ -134,7 +134,7 @@ class SafetensorsHeaderParser {
     return v;
   }
 
-  std::uint32_t hex4() {
+  [[gnu::cold]] std::uint32_t hex4() {
     std::uint32_t v = 0;
     for (int i = 0; i < 4; ++i, ++at_) {
       const char c = peek();
@@ -145,7 +145,7 @@ class SafetensorsHeaderParser {
     return v;
   }
 
-  void escape(std::string& out) {
+  [[gnu::cold]] void escape(std::string& out) {
     const char c = peek();
     ++at_;
     switch (c) {
@@ -173,7 +173,7 @@ class SafetensorsHeaderParser {
     append_utf8(out, v);
   }
 
-  std::string string() {
+  [[gnu::cold]] std::string string() {
     expect('"');
     std::string out;
     while (at_ < text_.size()) {
@@ -248,7 +248,7 @@ class SafetensorsHeaderParser {
 };
 
 /// A string as JSON; bytes that are no UTF-8 are an Error.
-inline std::string json_string(std::string_view text) {
+[[gnu::cold]] inline std::string json_string(std::string_view text) {
   std::string out = "\"";
   for (std::size_t i = 0; i < text.size();) {
     const ByteSpan rest(reinterpret_cast<const std::uint8_t*>(text.data()) + i, text.size() - i);

@@ -10,7 +10,7 @@ namespace detail {
 constexpr int state_version = 1;
 
 /// PyTorch's BatchNorm counts batches; nothing here depends on it.
-inline bool is_batch_count(std::string_view name) {
+[[gnu::cold]] inline bool is_batch_count(std::string_view name) {
   constexpr std::string_view suffix = "num_batches_tracked";
   return name.size() >= suffix.size() && name.substr(name.size() - suffix.size()) == suffix;
 }
@@ -27,7 +27,7 @@ void visit_state(Net& net, Visit visit) {
 /// Writes parameters and buffers of a layer or network as a safetensors file under PyTorch's names (`conv1.weight`), atomically. PyTorch reads it by
 /// `model.load_state_dict(safetensors.torch.load_file(path))`. Throws FileError when it cannot be written; then the old file is as it was.
 template <Layer Net>
-void save(Net& net, const std::string& path, Metadata metadata = {}) {
+[[gnu::cold]] void save(Net& net, const std::string& path, Metadata metadata = {}) {
   using T = typename Net::Scalar;
   metadata.emplace("format", "pt");
   metadata["ventral.state"] = std::to_string(detail::state_version);
@@ -47,7 +47,7 @@ void save(Net& net, const std::string& path, Metadata metadata = {}) {
 /// Reads parameters and buffers from an opened safetensors file; float is widened, double rounded, as the network needs. Throws Error that
 /// lists all missing, unexpected and mis-shaped names together; the network is changed only when all fits.
 template <Layer Net>
-void load(Net& net, const Safetensors& file) {
+[[gnu::cold]] void load(Net& net, const Safetensors& file) {
   using T = typename Net::Scalar;
   const auto version = file.metadata().find("ventral.state");
   require<FileError>(version == file.metadata().end() || version->second == std::to_string(detail::state_version), file.path(), ": state of version ",
@@ -80,7 +80,7 @@ void load(Net& net, const Safetensors& file) {
 
 /// Reads parameters and buffers from a safetensors file, and returns its metadata; see above.
 template <Layer Net>
-Metadata load(Net& net, const std::string& path) {
+[[gnu::cold]] Metadata load(Net& net, const std::string& path) {
   const Safetensors file = read_safetensors(path);
   load(net, file);
   return file.metadata();
