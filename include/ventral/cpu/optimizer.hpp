@@ -94,7 +94,8 @@ VENTRAL_ALWAYS_INLINE void update_range(const Update& f, const T (&constant)[con
     for (int k = 0; k < states; ++k) s[k] = V::load(whole ? state[k] + i : tail[k + 2]);
     f(V::load(whole ? gradient + i : tail[0]), x, s, c);
     x.store(p);
-    for (int k = 0; k < states; ++k) s[k].store(whole ? state[k] + i : tail[k + 2]);
+    if constexpr (states > 0)
+      for (int k = 0; k < states; ++k) s[k].store(whole ? state[k] + i : tail[k + 2]);
     if (!whole) {
       std::memcpy(value + i, tail[1], bytes);
       for (int k = 0; k < states; ++k) std::memcpy(state[k] + i, tail[k + 2], bytes);

@@ -59,38 +59,45 @@ inline float half_to_float(std::uint16_t h) {
   return h & 0x8000 ? -magnitude : magnitude;
 }
 
-/// How an element is stored and what it means: Bits -> value().
-template <class T>
-struct Stored {
-  using Bits = T;
-  static T value(Bits bits) { return bits; }
-};
-struct StoredHalf {
-  using Bits = std::uint16_t;
-  static float value(Bits bits) { return half_to_float(bits); }
-};
-struct StoredBfloat16 {
-  using Bits = std::uint16_t;
-  static float value(Bits bits) { return std::bit_cast<float>(std::uint32_t{bits} << 16); }
-};
+/// An element of any type, widened without loss.
+struct AnyNumber {
+  enum class Kind { whole, positive, real } kind;
+  std::int64_t whole = 0;
+  std::uint64_t positive = 0;
+  double real = 0;
 
-template <class Visit>
-void visit_element(ElementType type, Visit visit) {
+  /// Calls visit with the number in its kind.
+  template <class Visit>
+  auto visit(Visit v) const {
+    return kind == Kind::whole ? v(whole) : kind == Kind::positive ? v(positive) : v(real);
+  }
+};
+inline std::string to_string(const AnyNumber& n) {
+  return n.visit([](auto v) { return concat(v); });
+}
+
+/// The element at p.
+[[gnu::cold]] inline AnyNumber load_any(const std::uint8_t* p, ElementType type, std::endian order) {
+  using Kind = AnyNumber::Kind;
+  const auto whole = [](std::int64_t v) { return AnyNumber{.kind = Kind::whole, .whole = v}; };
+  const auto positive = [](std::uint64_t v) { return AnyNumber{.kind = Kind::positive, .positive = v}; };
+  const auto real = [](double v) { return AnyNumber{.kind = Kind::real, .real = v}; };
   switch (type) {
     case ElementType::boolean:
-    case ElementType::u8: return visit(Stored<std::uint8_t>{});
-    case ElementType::i8: return visit(Stored<std::int8_t>{});
-    case ElementType::u16: return visit(Stored<std::uint16_t>{});
-    case ElementType::i16: return visit(Stored<std::int16_t>{});
-    case ElementType::u32: return visit(Stored<std::uint32_t>{});
-    case ElementType::i32: return visit(Stored<std::int32_t>{});
-    case ElementType::u64: return visit(Stored<std::uint64_t>{});
-    case ElementType::i64: return visit(Stored<std::int64_t>{});
-    case ElementType::f16: return visit(StoredHalf{});
-    case ElementType::bf16: return visit(StoredBfloat16{});
-    case ElementType::f32: return visit(Stored<float>{});
-    case ElementType::f64: return visit(Stored<double>{});
+    case ElementType::u8: return positive(*p);
+    case ElementType::i8: return whole(static_cast<std::int8_t>(*p));
+    case ElementType::u16: return positive(load_number<std::uint16_t>(p, order));
+    case ElementType::i16: return whole(load_number<std::int16_t>(p, order));
+    case ElementType::u32: return positive(load_number<std::uint32_t>(p, order));
+    case ElementType::i32: return whole(load_number<std::int32_t>(p, order));
+    case ElementType::u64: return positive(load_number<std::uint64_t>(p, order));
+    case ElementType::i64: return whole(load_number<std::int64_t>(p, order));
+    case ElementType::f16: return real(static_cast<double>(half_to_float(load_number<std::uint16_t>(p, order))));
+    case ElementType::bf16: return real(static_cast<double>(std::bit_cast<float>(std::uint32_t{load_number<std::uint16_t>(p, order)} << 16)));
+    case ElementType::f32: return real(static_cast<double>(load_number<float>(p, order)));
+    case ElementType::f64: break;
   }
+  return real(load_number<double>(p, order));
 }
 
 enum class Fit { exact, inexact, outside };
@@ -133,20 +140,17 @@ template <class T>
     if (!out.empty()) std::memcpy(out.data(), bytes.data(), bytes.size());
     return;
   }
-  visit_element(type, [&]<class Element>(Element) {
-    using Bits = typename Element::Bits;
-    for (std::size_t i = 0; i < out.size(); ++i) {
-      const auto value = Element::value(load_number<Bits>(bytes.data() + i * sizeof(Bits), order));
-      const std::size_t at = offset + i * sizeof(Bits);
-      if (type == ElementType::boolean && value != decltype(value)(0) && value != decltype(value)(1)) fail_at(name, at, "a bool is 0 or 1; found ", value);
-      const Fit fit = convert(value, out[i]);
-      if (fit == Fit::exact || (fit == Fit::inexact && conversion == Conversion::rounded && std::is_floating_point_v<T>)) continue;
-      if (fit == Fit::outside)
-        fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is outside the range of ", to_string(element_type<T>()));
-      fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is not exact in ", to_string(element_type<T>()),
-              std::is_floating_point_v<T> ? "; Conversion::rounded allows that" : "");
-    }
-  });
+  const std::size_t size = element_size(type);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const AnyNumber value = load_any(bytes.data() + i * size, type, order);
+    const std::size_t at = offset + i * size;
+    if (type == ElementType::boolean && value.positive > 1) fail_at(name, at, "a bool is 0 or 1; found ", value);
+    const Fit fit = value.visit([&](auto v) { return convert(v, out[i]); });
+    if (fit == Fit::exact || (fit == Fit::inexact && conversion == Conversion::rounded && std::is_floating_point_v<T>)) continue;
+    if (fit == Fit::outside) fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is outside the range of ", to_string(element_type<T>()));
+    fail_at(name, at, "element ", i, ", ", value, " in ", to_string(type), ", is not exact in ", to_string(element_type<T>()),
+            std::is_floating_point_v<T> ? "; Conversion::rounded allows that" : "");
+  }
 }
 
 /// Bytes that a shape takes as elements of a type.

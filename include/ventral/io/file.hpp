@@ -71,7 +71,8 @@ inline std::vector<std::string> names_in(const std::string& folder) {
     if (name != "." && name != "..") names.emplace_back(name);
   }
   ::closedir(handle);
-  std::sort(names.begin(), names.end());
+  std::make_heap(names.begin(), names.end());
+  std::sort_heap(names.begin(), names.end());
   return names;
 }
 
