@@ -70,6 +70,7 @@ int example(int argc, char** argv) {
   options.add("load", s.load, "weights to use instead of training").add("classify", s.classify, "a picture to classify");
   options.parse(argc, argv);
 
+  require(s.classify.empty() || !s.load.empty(), "--classify needs trained weights: --load FILE");
   Sequential<float> net = build(s);
   if (!s.load.empty()) load(net, s.load);
   if (!s.classify.empty()) {

@@ -62,7 +62,7 @@ void write_digit_pictures(Sequential<float>& net, const Dataset& test, const Con
     write_png(folder + "/" + name + ".png", grid(map.reshaped({map.dim(1), map.dim(2), map.dim(3)}), {.zoom = 4, .each = true}));
   }
   const Tensor<float> counts = confusion.counts().cast<float>();
-  write_png(folder + "/confusion.png", grid(counts.reshaped({1, counts.dim(0), counts.dim(1)}), {.zoom = 24, .high = static_cast<double>(test.size()) / 200}));
+  write_png(folder + "/confusion.png", grid(counts.reshaped({1, counts.dim(0), counts.dim(1)}), {.zoom = 24, .high = static_cast<double>(test.size()) / 1000}));
   write_worst(net, test, folder + "/worst.png");
   std::printf("pictures: %s/{filters,conv1,conv2,confusion,worst}.png\n", folder.c_str());
 }

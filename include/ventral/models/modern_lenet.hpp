@@ -7,7 +7,7 @@ namespace ventral::inline v0 {
 
 struct ModernLeNetOptions {
   Index channels = 1, classes = 10;
-  double dropout = 0.4;  ///< before the last layer; half of it after the pools
+  double dropout = 0.2;  ///< before the last layer; half of it after each pooling
   std::uint64_t seed = 1;
 };
 
