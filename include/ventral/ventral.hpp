@@ -9,6 +9,7 @@
 #undef max
 
 #include "ventral/activation_function.hpp"
+#include "ventral/any_layer.hpp"
 #include "ventral/divisive_box.hpp"
 #include "ventral/error.hpp"
 #include "ventral/evaluation.hpp"
