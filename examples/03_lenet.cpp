@@ -32,7 +32,7 @@ Sequential<float> build(const Settings& s) {
 
 /// SGD with Nesterov momentum and weight decay; the rate rises for a twentieth of the steps, then falls along half a cosine.
 void train(Sequential<float>& net, const Settings& s, const Dataset& data, const Dataset& held_out) {
-  const ImageSource<float> source(data, digit_pixels, s.augment ? distortion() : nullptr), validation(held_out, digit_pixels);
+  const ImageSource<float> source(data, digit_pixels, s.augment ? distortion(s.model == "modern") : nullptr), validation(held_out, digit_pixels);
   SGD<float> optimizer(net.parameters(), {.rate = s.rate, .momentum = 0.9, .weight_decay = s.decay, .nesterov = true});
   const Index steps = training_steps(data.size(), s.batch, s.epochs);
   TrainingOptions options{.epochs = s.epochs, .batch = s.batch, .seed = s.seed, .schedule = warm_up(steps / 20, CosineRate{.rate = s.rate, .steps = steps - steps / 20})};
@@ -65,7 +65,7 @@ int example(int argc, char** argv) {
   Options options("03_lenet", "Trains LeNet-5 on MNIST, or on digits it draws itself, and shows what it learnt.");
   options.add("data", s.data, "folder with MNIST").add("model", s.model, "lenet5, lecun (1998: tanh, mean pooling) or modern").add("epochs", s.epochs, "passes over the training images");
   options.add("batch", s.batch, "images in a step").add("rate", s.rate, "learning rate").add("decay", s.decay, "weight decay").add("seed", s.seed, "of weights, order and distortions");
-  options.add("augment", s.augment, "distort the training images").add("validate", s.validate, "hold out 5,000 training images, show them after each epoch, and do not test");
+  options.add("augment", s.augment, "distort the training images (mildly for modern)").add("validate", s.validate, "hold out 5,000 training images, show them after each epoch, and do not test");
   options.add("train", s.train, "use only so many training images; 0: all").add("out", s.out, "folder for weights and pictures");
   options.add("load", s.load, "weights to use instead of training").add("classify", s.classify, "a picture to classify");
   options.parse(argc, argv);

@@ -25,8 +25,9 @@ Digits load_digits(const std::string& data) {
 
 Sequential<float> build_modern_lenet(std::uint64_t seed) { return modern_lenet<float>({.seed = seed}); }
 
-ImageSource<float>::Transform distortion() {
-  return [](Out<float> x, const Random& random) { augment<float>(x, x, {.shift = 1.5, .rotation = 10, .scale = 0.1, .shear = 0.1, .elastic = 30}, random); };
+ImageSource<float>::Transform distortion(bool mild) {
+  const Augmentation strong{.shift = 1.5, .rotation = 10, .scale = 0.1, .shear = 0.1, .elastic = 30}, weak{.shift = 1.5, .rotation = 8, .scale = 0.08, .shear = 0.05, .elastic = 15};
+  return [how = mild ? weak : strong](Out<float> x, const Random& random) { augment<float>(x, x, how, random); };
 }
 
 namespace {

@@ -20,8 +20,8 @@ Digits load_digits(const std::string& data);
 /// `modern_lenet`: batch normalization, dropout, 3x3 filters.
 ventral::Sequential<float> build_modern_lenet(std::uint64_t seed);
 
-/// Training images distorted at random: shift, rotation, scale, shear, elastic.
-ventral::ImageSource<float>::Transform distortion();
+/// Training images distorted at random: shift, rotation, scale, shear, elastic. `mild`: about half as much.
+ventral::ImageSource<float>::Transform distortion(bool mild);
 
 /// Writes to `folder`: the filters of the first layer, the activations that the first picture causes, the confusion matrix, the 36 worst mistakes.
 void write_digit_pictures(ventral::Sequential<float>& net, const ventral::Dataset& test, const ventral::ConfusionMatrix& confusion, const std::string& folder);
