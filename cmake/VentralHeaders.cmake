@@ -4,6 +4,7 @@ function(ventral_headers plain io image)
   set(root "${PROJECT_SOURCE_DIR}/include")
   file(GLOB_RECURSE headers RELATIVE "${root}" CONFIGURE_DEPENDS "${root}/ventral/*.hpp")
   list(REMOVE_ITEM headers ventral/ventral.hpp)
+  list(FILTER headers EXCLUDE REGEX "^ventral/cuda(/|\\.hpp)")  # checked on their own, in the modes of CUDA
   set(with_zlib "")
   set(with_image ventral/io/image.hpp)
   set(before "?")

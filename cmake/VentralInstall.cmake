@@ -5,7 +5,9 @@ set(ventral_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ventral")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
 
-install(TARGETS ventral EXPORT ventral-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/kernels/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
+
+install(TARGETS ventral ventral_cuda_emulated EXPORT ventral-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
 install(EXPORT ventral-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
 if(ventral_with_io)
   install(TARGETS ventral_io EXPORT ventral-io-targets)
@@ -15,6 +17,14 @@ set(ventral_any_machine ARCH_INDEPENDENT)
 if(ventral_with_image)
   install(TARGETS ventral_image EXPORT ventral-image-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT ventral-image-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+  set(ventral_any_machine "")
+endif()
+
+if(ventral_with_cuda)
+  install(TARGETS ventral_cuda_headers EXPORT ventral-cuda_headers-targets INCLUDES DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}")
+  install(EXPORT ventral-cuda_headers-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+  install(TARGETS ventral_cuda EXPORT ventral-cuda-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT ventral-cuda-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
   set(ventral_any_machine "")
 endif()
 

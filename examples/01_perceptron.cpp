@@ -1,8 +1,9 @@
 // The perceptron learns AND, OR and two digits, and cannot learn XOR; a network with one hidden layer can.
-//   01_perceptron [--first 0] [--second 1] [--seed 1] [--data DIR]
+//   01_perceptron [--first 0] [--second 1] [--seed 1] [--data DIR] [--device cpu|cuda|auto]
 #include <cstdio>
 
 #include "support/options.hpp"
+#include "ventral/cuda.hpp"
 #include "ventral/data/digits.hpp"
 #include "ventral/data/find.hpp"
 #include "ventral/data/mnist.hpp"
@@ -90,24 +91,29 @@ bool teach_digits(const std::string& data, int first, int second, std::uint64_t 
 }
 
 /// XOR by a hidden layer of four units and backpropagation.
+template <class Space>
 Index teach_network(std::uint64_t seed) {
   const Tensor<std::int32_t> labels({4}, {0, 1, 1, 0});
-  Sequential<double> net;
-  net.add("hidden", Linear<double>({.in = 2, .out = 4})).add("tanh", Tanh<double>()).add("output", Linear<double>({.in = 4, .out = 2})).initialize(seed);
-  SoftmaxCrossEntropy<double> loss;
-  SGD<double> optimizer(net.parameters(), {.rate = 0.5, .momentum = 0.9});
-  Tensor<double> dy({4, 2});
+  const auto x = corners.to<Space>();
+  const auto target = labels.to<Space>();
+  Sequential<double, Space> net;
+  net.add("hidden", Linear<double, Space>({.in = 2, .out = 4})).add("tanh", Tanh<double, Space>()).add("output", Linear<double, Space>({.in = 4, .out = 2}));
+  net.initialize(seed);
+  SoftmaxCrossEntropy<double, Space> loss;
+  SGD<double, Space> optimizer(net.parameters(), {.rate = 0.5, .momentum = 0.9});
+  Tensor<double, Space> dy({4, 2});
   double value = 0;
   for (int step = 0; step < 200; ++step) {
-    value = loss(net.forward(corners, Mode::training), labels, dy);
+    value = loss(net.forward(x, Mode::training), target, dy);
     optimizer.zero_gradients();
     net.backward(dy);
     optimizer.step();
   }
-  const auto classify = [&](double x, double y) {
-    const Tensor<double> point({1, 2}, {x, y});
-    const In<double> out = net.forward(point);
-    return out.data[1] > out.data[0];
+  const auto classify = [&](double a, double b) {
+    const auto point = Tensor<double>({1, 2}, {a, b}).to<Space>();
+    double out[2];
+    Space::copy_to_host(out, net.forward(point).data, sizeof out);
+    return out[1] > out[0];
   };
   Index right = 0;
   for (Index i = 0; i < 4; ++i) right += classify(corners[2 * i], corners[2 * i + 1]) == (labels[i] == 1);
@@ -119,14 +125,17 @@ Index teach_network(std::uint64_t seed) {
 int example(int argc, char** argv) {
   int first = 0, second = 1;
   std::uint64_t seed = 1;
-  std::string data;
+  std::string data, device = "auto";
   Options options("01_perceptron", "Rosenblatt's rule on AND, OR, two digits and XOR; then XOR by backpropagation.");
   options.add("first", first, "one digit").add("second", second, "the other digit").add("seed", seed, "of the network and the drawn digits").add("data", data, "folder with MNIST");
+  options.add("device", device, "of the network: cpu, cuda, or auto: the GPU if there is one");
   options.parse(argc, argv);
+  const DeviceChoice choice = choose_device(device);
+  std::printf("device: %s\n", to_string(choice).c_str());
 
   const Index gate_and = teach_gate("AND", {-1, -1, -1, 1}), gate_or = teach_gate("OR", {-1, 1, 1, 1}), gate_xor = teach_gate("XOR", {-1, 1, 1, -1});
   const bool digits = teach_digits(data, first, second, seed);
-  const Index network = teach_network(seed);
+  const Index network = on_device(choice, [&]<class Space>(Space) { return teach_network<Space>(seed); });
   std::printf("result: AND %lld, OR %lld, XOR %lld, XOR with a hidden layer %lld of 4; digits %s\n", static_cast<long long>(gate_and), static_cast<long long>(gate_or),
               static_cast<long long>(gate_xor), static_cast<long long>(network), digits ? "separated" : "not separated");
   return gate_and == 4 && gate_or == 4 && gate_xor <= 3 && network == 4 ? 0 : 1;

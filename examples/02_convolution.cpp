@@ -1,8 +1,9 @@
 // Convolution by hand: every product of a 3x3 image with a 2x2 kernel, then padding, stride and receptive fields.
-//   02_convolution [--image 3] [--kernel 2] [--padding 0] [--stride 1]
+//   02_convolution [--image 3] [--kernel 2] [--padding 0] [--stride 1] [--device cpu|cuda|auto]
 #include <cstdio>
 
 #include "support/options.hpp"
+#include "ventral/cuda.hpp"
 #include "ventral/layers/conv2d.hpp"
 #include "ventral/layers/pool2d.hpp"
 #include "ventral/sequential.hpp"
@@ -60,24 +61,36 @@ void print_receptive_fields() {
   }
 }
 
+/// The same layer on the CPU and on a GPU: only the type changes.
+template <class Space>
+Tensor<float> convolve(const Tensor<float>& x, const Tensor<float>& w, const Conv2dOptions& how) {
+  Conv2d<float, Space> conv(how);
+  conv.weight.value = w.to<Space>();
+  Tensor<float, Space> y(conv.output_shape(x.shape()));
+  Pass<Space> pass;
+  conv.forward(x.to<Space>(), y, pass);
+  return y.template to<Cpu>();
+}
+
 int example(int argc, char** argv) {
   int image = 3, kernel = 2, padding = 0, stride = 1;
+  std::string device = "auto";
   Options options("02_convolution", "Convolves the image 0, 1, 2, ... with the kernel 0, 1, 2, ... and shows every product.");
   options.add("image", image, "side of the image").add("kernel", kernel, "side of the kernel").add("padding", padding, "zeros around the image").add("stride", stride, "step of the window");
+  options.add("device", device, "cpu, cuda, or auto: the GPU if there is one");
   options.parse(argc, argv);
+  const DeviceChoice choice = choose_device(device);
+  std::printf("device: %s\n", to_string(choice).c_str());
 
   const Tensor<float> x = counting(image), w = counting(kernel);
-  Conv2d<float> conv({.in = 1, .out = 1, .kernel = kernel, .stride = stride, .padding = padding, .bias = false});
-  conv.weight.value.copy_from(w);
-  Tensor<float> y(conv.output_shape(x.shape()));
-  Pass<Cpu> pass;
-  conv.forward(x, y, pass);
+  const Conv2dOptions how{.in = 1, .out = 1, .kernel = kernel, .stride = stride, .padding = padding, .bias = false};
+  const Tensor<float> y = on_device(choice, [&]<class Space>(Space) { return convolve<Space>(x, w, how); });
 
   print("image", x);
   print("kernel", w);
   print("output", y);
   std::printf("each output is a sum over its window:\n");
-  print_products(x, w, place(conv.window(), image, image, "Conv2d"));
+  print_products(x, w, place(Conv2d<float>(how).window(), image, image, "Conv2d"));
   print_receptive_fields();
 
   std::printf("\nresult:");

@@ -1,6 +1,6 @@
 #include "ventral/layers/activation.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/flatten.hpp"
 
 using namespace ventral;
@@ -33,33 +33,63 @@ TEST_CASE_TEMPLATE("activations: gradients", Space, VENTRAL_TEST_SPACES) {
   check(Softplus<double, Space>());
 }
 
-TEST_CASE("activations: extremes neither overflow nor hide NaN") {
+TEST_CASE_TEMPLATE("activations: extremes neither overflow nor hide NaN", Space, VENTRAL_TEST_SPACES) {
   const float inf = INFINITY, nan = NAN;
-  const Tensor<float> x({7}, {-inf, -1e30f, -100, 0, 100, 1e30f, inf});
-  ReLU<float> relu;
-  Sigmoid<float> sigmoid;
-  Softplus<float> softplus;
-  const auto s = test::run(sigmoid, x), p = test::run(softplus, x), r = test::run(relu, x);
+  const auto x = Tensor<float>({7}, {-inf, -1e30f, -100, 0, 100, 1e30f, inf}).to<Space>();
+  ReLU<float, Space> relu;
+  const auto at = [&](auto layer) { return test::run(layer, x).template to<Cpu>(); };
+  const auto s = at(Sigmoid<float, Space>()), p = at(Softplus<float, Space>()), r = at(relu);
   CHECK(s[0] == 0);
   CHECK(s[2] == doctest::Approx(3.7835e-44).epsilon(0.05));
   CHECK(s[6] == 1);
   CHECK(p[1] == 0);
   CHECK(p[5] == 1e30f);
   CHECK(r[6] == inf);
-  const Tensor<float> bad = Tensor<float>::full({40}, nan);  // vector part and tail
-  for (const float v : test::run(relu, bad)) CHECK(std::isnan(v));
+  const auto bad = Tensor<float>::full({43}, nan).to<Space>();  // vector part and tail
+  for (const float v : test::run(relu, bad).template to<Cpu>()) CHECK(std::isnan(v));
+  const auto dy = Tensor<float>({2}, {inf, nan}).to<Space>(), below = Tensor<float>({2}, {-1, 0}).to<Space>();
+  for (const float v : test::run_backward(relu, below, dy).dx.template to<Cpu>()) CHECK(v == 0);  // chosen, not multiplied
 }
 
-TEST_CASE("activations: empty input, odd sizes, one element") {
-  ReLU<float> relu;
-  CHECK(test::run(relu, Tensor<float>({0, 3, 2, 2})).shape() == Shape{0, 3, 2, 2});
-  for (const Index n : {1, 15, 16, 17, 33, 40001}) {
+TEST_CASE_TEMPLATE("activations: empty input, odd sizes, one element", Space, VENTRAL_TEST_SPACES) {
+  ReLU<float, Space> relu;
+  CHECK(test::run(relu, Tensor<float, Space>({0, 3, 2, 2})).shape() == Shape{0, 3, 2, 2});
+  for (const Index n : {1, 3, 15, 16, 17, 33, 40001}) {
     const auto x = test::random_tensor<float>({n}), dy = test::random_tensor<float>({n}, 2);
-    const auto result = test::run_backward(relu, x, dy);
+    const auto result = test::run_backward(relu, x.to<Space>(), dy.to<Space>());
+    const auto y = result.y.template to<Cpu>(), dx = result.dx.template to<Cpu>();
     bool same = true;
-    for (Index i = 0; i < n; ++i) same = same && result.y[i] == (x[i] > 0 ? x[i] : 0) && result.dx[i] == (x[i] > 0 ? dy[i] : 0);
+    for (Index i = 0; i < n; ++i) same = same && y[i] == (x[i] > 0 ? x[i] : 0) && dx[i] == (x[i] > 0 ? dy[i] : 0);
     CHECK(same);
   }
+}
+
+namespace {
+
+/// Calls check with a function that gives each activation for a type and a space.
+template <class Check>
+void for_each_activation(const Check& check) {
+  check([]<class T, class Space> { return ReLU<T, Space>(); });
+  check([]<class T, class Space> { return LeakyReLU<T, Space>({.slope = 0.25}); });
+  check([]<class T, class Space> { return Sigmoid<T, Space>(); });
+  check([]<class T, class Space> { return Tanh<T, Space>({.amplitude = 1.5, .gain = 0.75}); });
+  check([]<class T, class Space> { return ELU<T, Space>({.alpha = 0.5}); });
+  check([]<class T, class Space> { return Softplus<T, Space>(); });
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("activations: the same on Cuda as on Cpu", T, float, double) {
+  for (const Shape& shape : {Shape{1}, Shape{3, 5, 7}, Shape{2, 2, 16, 16}})
+    for_each_activation([&](const auto& make) { test::check_agreement<T>(make, shape); });
+}
+
+TEST_CASE_TEMPLATE("activations: 16-bit numbers against float", T, bfloat16, half) {
+  for (const Shape& shape : {Shape{1, 5}, Shape{7, 11, 13}})  // 1001 elements: packs of eight and a tail
+    for_each_activation([&](const auto& make) { test::check_narrow<T>(make, shape, 6); });
+  Heaviside<T, Cuda> step;
+  const auto y = test::run(step, Tensor<T>({3}, {T(-2), T(0), T(2)}).template to<Cuda>()).template to<Cpu>();
+  CHECK(test::relative_error(y, Tensor<float>({3}, {0, 1, 1})) == 0);
 }
 
 TEST_CASE("Heaviside: no gradient, and it says so") {

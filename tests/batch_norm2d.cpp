@@ -1,6 +1,6 @@
 #include "ventral/layers/batch_norm2d.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -62,18 +62,19 @@ TEST_CASE_TEMPLATE("batch norm: every shape against the formulas", T, float, dou
   }
 }
 
-TEST_CASE("batch norm: values by hand, training and inference") {
-  BatchNorm2d<double> layer({.channels = 2, .eps = 1e-12, .momentum = 0.5, .affine = false});
+TEST_CASE_TEMPLATE("batch norm: values by hand, training and inference", Space, VENTRAL_TEST_SPACES) {
+  BatchNorm2d<double, Space> layer({.channels = 2, .eps = 1e-12, .momentum = 0.5, .affine = false});
   CHECK(layer.parameters().empty());
-  const Tensor<double> x({2, 2, 1, 2}, {1, 3, 10, 10, 5, 7, 30, 30});
+  const auto error = [](const Tensor<double, Space>& a, const Tensor<double>& b) { return test::relative_error(a.template to<Cpu>(), b); };
+  const auto x = Tensor<double>({2, 2, 1, 2}, {1, 3, 10, 10, 5, 7, 30, 30}).to<Space>();
   const double s = std::sqrt(5.0);  // channel 0: 1 3 5 7; channel 1: 10 10 30 30
-  CHECK(test::relative_error(test::run(layer, x, Mode::training), Tensor<double>({2, 2, 1, 2}, {-3 / s, -1 / s, -1, -1, 1 / s, 3 / s, 1, 1})) < 1e-10);
-  CHECK(test::relative_error(layer.running_mean.value, Tensor<double>({2}, {2, 10})) < 1e-15);
-  CHECK(test::relative_error(layer.running_var.value, Tensor<double>({2}, {0.5 + 10.0 / 3, 0.5 + 200.0 / 3})) < 1e-15);
-  const auto held = layer.running_mean.value.clone();
+  CHECK(error(test::run(layer, x, Mode::training), Tensor<double>({2, 2, 1, 2}, {-3 / s, -1 / s, -1, -1, 1 / s, 3 / s, 1, 1})) < 1e-10);
+  CHECK(error(layer.running_mean.value, Tensor<double>({2}, {2, 10})) < 1e-15);
+  CHECK(error(layer.running_var.value, Tensor<double>({2}, {0.5 + 10.0 / 3, 0.5 + 200.0 / 3})) < 1e-15);
+  const auto held = layer.running_mean.value.template to<Cpu>();
   const double a = std::sqrt(0.5 + 10.0 / 3), b = std::sqrt(0.5 + 200.0 / 3);
-  CHECK(test::relative_error(test::run(layer, x), Tensor<double>({2, 2, 1, 2}, {-1 / a, 1 / a, 0, 0, 3 / a, 5 / a, 20 / b, 20 / b})) < 1e-10);
-  CHECK(test::relative_error(layer.running_mean.value, held) == 0);  // inference writes nothing
+  CHECK(error(test::run(layer, x), Tensor<double>({2, 2, 1, 2}, {-1 / a, 1 / a, 0, 0, 3 / a, 5 / a, 20 / b, 20 / b})) < 1e-10);
+  CHECK(error(layer.running_mean.value, held) == 0);  // inference writes nothing
 }
 
 TEST_CASE_TEMPLATE("batch norm: gradients", Space, VENTRAL_TEST_SPACES) {
@@ -96,37 +97,80 @@ TEST_CASE_TEMPLATE("batch norm: gradients", Space, VENTRAL_TEST_SPACES) {
   check(BatchNorm2d<double, Space>({.channels = 3, .use_running_statistics = true}), test::random_tensor<double, Space>({4, 3, 3, 5}));
 }
 
-TEST_CASE("batch norm: fine-tuning with the running statistics leaves them alone") {
-  BatchNorm2d<double> layer({.channels = 1, .eps = 1e-12});
+TEST_CASE_TEMPLATE("batch norm: fine-tuning with the running statistics leaves them alone", Space, VENTRAL_TEST_SPACES) {
+  BatchNorm2d<double, Space> layer({.channels = 1, .eps = 1e-12});
   layer.use_running_statistics(true);
-  layer.running_mean.value[0] = 1;
-  layer.running_var.value[0] = 4;
-  layer.weight.value[0] = 3;
-  const auto r = test::run_backward(layer, Tensor<double>({1, 1, 1, 2}, {1, 5}), Tensor<double>({1, 1, 1, 2}, {1, 10}));
-  CHECK(test::relative_error(r.y, Tensor<double>({1, 1, 1, 2}, {0, 6})) < 1e-12);
-  CHECK(test::relative_error(r.dx, Tensor<double>({1, 1, 1, 2}, {1.5, 15})) < 1e-12);
-  CHECK(layer.weight.gradient[0] == doctest::Approx(20));
-  CHECK(layer.bias.gradient[0] == 11);
-  CHECK(layer.running_mean.value[0] == 1);
+  layer.running_mean.value.fill(1);
+  layer.running_var.value.fill(4);
+  layer.weight.value.fill(3);
+  const auto first = [](const Tensor<double, Space>& t) { return t.template to<Cpu>()[0]; };
+  const auto x = Tensor<double>({1, 1, 1, 2}, {1, 5}).to<Space>(), dy = Tensor<double>({1, 1, 1, 2}, {1, 10}).to<Space>();
+  const auto r = test::run_backward(layer, x, dy);
+  CHECK(test::relative_error(r.y.template to<Cpu>(), Tensor<double>({1, 1, 1, 2}, {0, 6})) < 1e-12);
+  CHECK(test::relative_error(r.dx.template to<Cpu>(), Tensor<double>({1, 1, 1, 2}, {1.5, 15})) < 1e-12);
+  CHECK(first(layer.weight.gradient) == doctest::Approx(20));
+  CHECK(first(layer.bias.gradient) == 11);
+  CHECK(first(layer.running_mean.value) == 1);
   layer.weight.frozen = true;
-  test::run_backward(layer, Tensor<double>({1, 1, 1, 2}, {1, 5}), Tensor<double>({1, 1, 1, 2}, {1, 10}));
-  CHECK(layer.weight.gradient[0] == doctest::Approx(20));
-  CHECK(layer.bias.gradient[0] == 22);  // gradients accumulate
+  test::run_backward(layer, x, dy);
+  CHECK(first(layer.weight.gradient) == doctest::Approx(20));
+  CHECK(first(layer.bias.gradient) == 22);  // gradients accumulate
 }
 
-TEST_CASE("batch norm: a large mean costs no precision, a constant channel gives the bias") {
-  BatchNorm2d<float> layer({.channels = 2});
+TEST_CASE_TEMPLATE("batch norm: a large mean costs no precision, a constant channel gives the bias", Space, VENTRAL_TEST_SPACES) {
+  BatchNorm2d<float, Space> layer({.channels = 2});
   for (const Shape& shape : {Shape{8, 2, 16, 16}, Shape{512, 2}}) {
     const auto x = test::random_tensor<float>(shape, 3, 1e4, 1), dy = test::random_tensor<float>(shape, 4);
-    const Expected e = expected(x, dy, layer.weight.value, layer.bias.value, 1e-5);
-    BatchNorm2d<float> fresh = layer;
-    const auto r = test::run_backward(fresh, x, dy);
-    CHECK(test::relative_error(r.y, e.y) < 1e-6);
-    CHECK(test::relative_error(r.dx, e.dx) < 1e-6);
-    CHECK(static_cast<double>(fresh.running_var.value[0]) == doctest::Approx(0.9 + 0.1 * e.var[0] * 1.0005).epsilon(1e-3));
+    const Expected e = expected(x, dy, layer.weight.value.template to<Cpu>(), layer.bias.value.template to<Cpu>(), 1e-5);
+    BatchNorm2d<float, Space> fresh = layer;
+    const auto r = test::run_backward(fresh, x.to<Space>(), dy.to<Space>());
+    CHECK(test::relative_error(r.y.template to<Cpu>(), e.y) < 1e-6);
+    CHECK(test::relative_error(r.dx.template to<Cpu>(), e.dx) < 1e-6);
+    CHECK(static_cast<double>(fresh.running_var.value.template to<Cpu>()[0]) == doctest::Approx(0.9 + 0.1 * e.var[0] * 1.0005).epsilon(1e-3));
   }
   layer.bias.value.fill(0.5f);
-  for (const float v : test::run(layer, Tensor<float>::full({2, 2, 3, 3}, 12345.678f), Mode::training)) CHECK(v == doctest::Approx(0.5));
+  const auto constant = test::run(layer, Tensor<float>::full({2, 2, 3, 3}, 12345.678f).to<Space>(), Mode::training);
+  for (const float v : constant.template to<Cpu>()) CHECK(v == doctest::Approx(0.5));
+}
+
+TEST_CASE_TEMPLATE("batch norm: the same on Cuda as on Cpu", T, float, double) {
+  for (const Shape& shape :
+       {Shape{4, 3, 5, 7}, Shape{1, 2, 1, 3}, Shape{2, 1, 33, 9}, Shape{5, 40}, Shape{64, 3}, Shape{700, 33}, Shape{3, 2, 17}, Shape{2, 3, 2, 4, 8},
+        Shape{300, 2, 1, 1}, Shape{2, 70, 2, 1}, Shape{3, 2, 16, 16}, Shape{1, 1, 129, 131}, Shape{2, 2, 96, 128}}) {  // the last two: chunks
+    for (const bool affine : {true, false})
+      test::check_agreement<T>([&]<class U, class Space> { return BatchNorm2d<U, Space>({.channels = shape[1], .eps = 1e-3, .affine = affine}); },
+                               shape, sizeof(T) == 4 ? 2e-6 : 1e-12);
+    test::check_agreement<T>([&]<class U, class Space> { return BatchNorm2d<U, Space>({.channels = shape[1], .use_running_statistics = true}); },
+                             shape, sizeof(T) == 4 ? 2e-6 : 1e-12);
+  }
+}
+
+TEST_CASE("batch norm on Cuda: more chunks than a warp adds, and more than the scratch of the layer holds") {
+  const Shape shape{1, 1, 700, 800};  // 68 chunks
+  const auto x = test::random_tensor<float>(shape, 3, 2), dy = test::random_tensor<float>(shape, 4);
+  test::check_agreement<float>([]<class U, class Space> { return BatchNorm2d<U, Space>({.channels = 1}); }, x);
+}
+
+TEST_CASE_TEMPLATE("batch norm: 16-bit numbers against float", T, bfloat16, half) {
+  for (const Shape& shape : {Shape{4, 3, 5, 7}, Shape{64, 40}, Shape{2, 3, 8, 8}})
+    test::check_narrow<T>([&]<class U, class Space> { return BatchNorm2d<U, Space>({.channels = shape[1]}); }, shape, 4);
+}
+
+TEST_CASE("batch norm on Cuda: empty batch; NaN is not hidden; the same bits again") {
+  BatchNorm2d<float, Cuda> layer({.channels = 9});
+  const Tensor<float, Cuda> none({0, 9, 4, 4});
+  CHECK(test::run_backward(layer, none, none).dx.shape() == none.shape());
+  CHECK(test::relative_error(layer.running_var.value.to<Cpu>(), Tensor<float>::full({9}, 1)) == 0);
+  auto bad = test::random_tensor<float>({2, 9, 3, 3});
+  auto again = layer;
+  const auto dy = test::random_tensor<float, Cuda>(bad.shape(), 2);
+  const auto a = test::run_backward(layer, bad.to<Cuda>(), dy), b = test::run_backward(again, bad.to<Cuda>(), dy);
+  CHECK(test::relative_error(a.y.to<Cpu>(), b.y.to<Cpu>()) == 0);
+  CHECK(test::relative_error(a.dx.to<Cpu>(), b.dx.to<Cpu>()) == 0);
+  bad[0] = NAN;
+  const auto y = test::run(layer, bad.to<Cuda>(), Mode::training).to<Cpu>();
+  CHECK(std::isnan(y[1]));
+  CHECK(std::isfinite(y[9]));
 }
 
 TEST_CASE("batch norm: the same bits on one and two threads; empty batch; NaN is not hidden") {

@@ -1,4 +1,4 @@
-#include "ventral/cpu/box_sum.hpp"
+#include "ventral/cpu/divisive_norm.hpp"
 
 #include "support.hpp"
 
@@ -6,19 +6,20 @@ using namespace ventral;
 
 namespace {
 
-template <class T>
+/// The sums that a divisive normalization of positive x keeps.
+template <class Space, class T>
 Tensor<T> box_sums(const DivisiveBox& box, const Tensor<T>& x) {
-  Tensor<T> y(x.shape()), scratch({cpu::detail::BoxTiling(box, x.shape()).scratch()});
-  cpu::detail::box_sums(
-      box, x.shape(), y.data(), scratch.data(), [&](Index, Index first, Index count, T* to) { std::copy(x.data() + first, x.data() + first + count, to); },
-      [&](Index, Index first, Index count, const T* sums) { std::copy(sums, sums + count, y.data() + first); });
-  return y;
+  const DivisiveRule rule{.box = box, .exponent = 1};
+  const auto one = Tensor<T, Space>::full({1}, 1), on_space = x.template to<Space>();
+  Tensor<T, Space> sums(x.shape()), y(x.shape()), scratch({divisive_norm_scratch(one.stream(), rule, x.shape())});
+  divisive_norm_forward(one.stream(), rule, one, one, one, on_space, sums.ref(), scratch.ref(), y.ref());
+  return sums.template to<Cpu>();
 }
 
 /// Largest relative error of any one box sum against a direct sum in double.
-template <class T>
+template <class Space, class T>
 double worst_error(const DivisiveBox& b, const Tensor<T>& x) {
-  const auto y = box_sums(b, x);
+  const auto y = box_sums<Space>(b, x);
   const Index c = x.dim(1), h = x.dim(2), w = x.dim(3);
   double worst = 0;
   Index at = 0;
@@ -49,28 +50,39 @@ Tensor<T> uneven(Shape shape) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("box sums: every sum is right to a few roundings, small next to large", T, float, double) {
-  const double ulp = static_cast<double>(std::numeric_limits<T>::epsilon());
-  const auto x = uneven<T>({2, 5, 9, 13});
-  for (const Index n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 16, 23, 40}) {
-    INFO("extent " << n);
-    const Reach r{n / 3, n - 1 - n / 3};
-    CHECK(worst_error({r, {}, {}}, x) <= 8 * ulp);
-    CHECK(worst_error({{}, r, {}}, x) <= 8 * ulp);
-    CHECK(worst_error({{}, {}, r}, x) <= 8 * ulp);
-    CHECK(worst_error({r, r, r}, x) <= 16 * ulp);
-  }
-  CHECK(worst_error({{0, 3}, {2, 0}, {1, 4}}, x) <= 8 * ulp);
-  CHECK(worst_error({9, 9, 9}, uneven<T>({1, 9, 12, 11})) <= 16 * ulp);
+TEST_CASE_TEMPLATE("box sums: every sum is right to a few roundings, small next to large", Space, VENTRAL_TEST_SPACES) {
+  const auto check = [](auto zero) {
+    using T = decltype(zero);
+    const double ulp = static_cast<double>(std::numeric_limits<T>::epsilon());
+    const auto x = uneven<T>({2, 5, 9, 13});
+    for (const Index n : {1, 2, 3, 4, 5, 6, 7, 8, 9, 11, 16, 23, 40}) {
+      INFO("extent " << n);
+      const Reach r{n / 3, n - 1 - n / 3};
+      CHECK(worst_error<Space>({r, {}, {}}, x) <= 8 * ulp);
+      CHECK(worst_error<Space>({{}, r, {}}, x) <= 8 * ulp);
+      CHECK(worst_error<Space>({{}, {}, r}, x) <= 8 * ulp);
+      CHECK(worst_error<Space>({r, r, r}, x) <= 16 * ulp);
+    }
+    CHECK(worst_error<Space>({{0, 3}, {2, 0}, {1, 4}}, x) <= 8 * ulp);
+    CHECK(worst_error<Space>({9, 9, 9}, uneven<T>({1, 9, 12, 11})) <= 16 * ulp);
+  };
+  check(float{});
+  check(double{});
 }
 
-TEST_CASE("box sums: shapes that need several tiles") {
+TEST_CASE_TEMPLATE("box sums: shapes that need several tiles, lines in several segments, windows too long for shared memory", Space, VENTRAL_TEST_SPACES) {
   const DivisiveBox box{3, {4, 5}, {1, 2}};
-  CHECK(worst_error(box, uneven<float>({1, 3, 150, 90})) < 2e-6);
-  CHECK(worst_error({{2, 1}, {}, {}}, uneven<float>({2, 30, 31, 33})) < 1e-6);
-  CHECK(worst_error({}, uneven<float>({2, 3, 4, 5})) == 0);
-  CHECK(box_sums(box, Tensor<float>({0, 3, 4, 5})).empty());
-  CHECK(box_sums(box, Tensor<float>({2, 3, 0, 5})).empty());
+  CHECK(worst_error<Space>(box, uneven<float>({1, 3, 150, 90})) < 2e-6);
+  CHECK(worst_error<Space>(box, uneven<float>({3, 23, 5, 3})) < 2e-6);
+  CHECK(worst_error<Space>({{2, 1}, {}, {}}, uneven<float>({2, 30, 31, 33})) < 1e-6);
+  CHECK(worst_error<Space>({{3, 5}, {}, {}}, uneven<float>({1, 257, 1, 1})) < 1e-6);
+  CHECK(worst_error<Space>({{40, 7}, {}, {}}, uneven<double>({1, 130, 1, 3})) < 1e-14);
+  CHECK(worst_error<Space>({{150, 90}, {}, {}}, uneven<double>({2, 300, 1, 2})) < 3e-14);
+  CHECK(worst_error<Space>({3, {}, {130, 90}}, uneven<double>({1, 2, 3, 211})) < 3e-14);
+  CHECK(worst_error<Space>({1, {12, 11}, {3, 20}}, uneven<double>({1, 2, 41, 37})) < 1e-14);
+  CHECK(worst_error<Space>({}, uneven<float>({2, 3, 4, 5})) == 0);
+  CHECK(box_sums<Space>(box, Tensor<float>({0, 3, 4, 5})).empty());
+  CHECK(box_sums<Space>(box, Tensor<float>({2, 3, 0, 5})).empty());
 }
 
 TEST_CASE("box sums: the same bits for one thread and for three") {
@@ -78,9 +90,9 @@ TEST_CASE("box sums: the same bits for one thread and for three") {
   const DivisiveBox box{5, 7, 9};
   const int before = cpu::threads();
   cpu::set_threads(1);
-  const auto one = box_sums(box, x);
+  const auto one = box_sums<Cpu>(box, x);
   cpu::set_threads(3);
-  const auto three = box_sums(box, x);
+  const auto three = box_sums<Cpu>(box, x);
   cpu::set_threads(before);
   CHECK(test::relative_error(three, one) == 0);
 }

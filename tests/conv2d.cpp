@@ -12,27 +12,24 @@ struct Reference {
   Tensor<double> y, dx, dw, db;
 };
 
-template <class T>
-Reference reference(const Conv2d<T>& layer, const Tensor<double>& x, const Tensor<double>& dy) {
-  const Conv2dOptions& o = layer.options();
-  const WindowPlan p = place(layer.window(), x.dim(2), x.dim(3), "Conv2d");
-  Reference r{Tensor<double>(dy.shape()), Tensor<double>(x.shape()), Tensor<double>(layer.weight.value.shape()), Tensor<double>({o.out})};
+Reference reference(const Conv2dOptions& o, const WindowPlan& p, const Tensor<double>& w, const Tensor<double>& b, const Tensor<double>& x,
+                    const Tensor<double>& dy) {
+  Reference r{Tensor<double>(dy.shape()), Tensor<double>(x.shape()), Tensor<double>(w.shape()), Tensor<double>({o.out})};
   const Index channels = o.in / o.groups, outputs = o.out / o.groups;
   for (Index n = 0; n < x.dim(0); ++n)
     for (Index k = 0; k < o.out; ++k)
       for (Index v = 0; v < p.h.out; ++v)
         for (Index u = 0; u < p.w.out; ++u) {
           const double slope = dy.at(n, k, v, u);
-          double sum = o.bias ? static_cast<double>(layer.bias.value[k]) : 0;
+          double sum = o.bias ? b[k] : 0;
           r.db[k] += slope;
           for (Index c = 0; c < channels; ++c)
             for (Index i = 0; i < o.kernel.h; ++i)
               for (Index j = 0; j < o.kernel.w; ++j) {
                 const Index row = p.h.origin(v) + i * o.dilation.h, column = p.w.origin(u) + j * o.dilation.w, channel = k / outputs * channels + c;
                 if (row < 0 || row >= p.h.in || column < 0 || column >= p.w.in) continue;
-                const double w = static_cast<double>(layer.weight.value.at(k, c, i, j));
-                sum += w * x.at(n, channel, row, column);
-                r.dx.at(n, channel, row, column) += w * slope;
+                sum += w.at(k, c, i, j) * x.at(n, channel, row, column);
+                r.dx.at(n, channel, row, column) += w.at(k, c, i, j) * slope;
                 r.dw.at(k, c, i, j) += slope * x.at(n, channel, row, column);
               }
           r.y.at(n, k, v, u) = sum;
@@ -41,23 +38,24 @@ Reference reference(const Conv2d<T>& layer, const Tensor<double>& x, const Tenso
 }
 
 /// Compares y, dx, dw and db with the definition, in the layer's own precision.
-template <class T>
+template <class T, class Space = Cpu>
 void check_against_definition(const Conv2dOptions& options, Shape shape) {
   CAPTURE(to_string(shape));
   CAPTURE(options.kernel.h);
   CAPTURE(options.stride.h);
   CAPTURE(options.groups);
-  Conv2d<T> layer(options);
-  Random random(7);
-  for (T& b : layer.bias.value) b = static_cast<T>(random.normal());
+  Conv2d<T, Space> layer(options);
+  if (options.bias) layer.bias.value = test::random_tensor<T, Space>({options.out}, 7);
   const auto x = test::random_tensor<T>(shape, 1), dy = test::random_tensor<T>(layer.output_shape(shape), 2);
-  const auto result = test::run_backward(layer, x, dy);
-  const Reference expected = reference(layer, x.template cast<double>(), dy.template cast<double>());
+  const auto result = test::run_backward(layer, x.template to<Space>(), dy.template to<Space>());
+  const auto in_double = [](const Tensor<T, Space>& values) { return values.template to<Cpu>().template cast<double>(); };
+  const Reference expected = reference(options, place(layer.window(), shape[2], shape[3], "Conv2d"), in_double(layer.weight.value), in_double(layer.bias.value),
+                                       x.template cast<double>(), dy.template cast<double>());
   const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-14;
-  CHECK(test::relative_error(result.y, expected.y) < tolerance);
-  CHECK(test::relative_error(result.dx, expected.dx) < tolerance);
-  CHECK(test::relative_error(layer.weight.gradient, expected.dw) < tolerance);
-  if (options.bias) CHECK(test::relative_error(layer.bias.gradient, expected.db) < tolerance);
+  CHECK(test::relative_error(in_double(result.y), expected.y) < tolerance);
+  CHECK(test::relative_error(in_double(result.dx), expected.dx) < tolerance);
+  CHECK(test::relative_error(in_double(layer.weight.gradient), expected.dw) < tolerance);
+  if (options.bias) CHECK(test::relative_error(in_double(layer.bias.gradient), expected.db) < tolerance);
 }
 
 /// The textbook's image, 0 to 8.
@@ -77,7 +75,10 @@ TEST_CASE("Conv2d: the textbook case") {
 }
 
 TEST_CASE_TEMPLATE("Conv2d: agrees with the definition", T, float, double) {
-  const auto check = [](const Conv2dOptions& o, Shape x) { check_against_definition<T>(o, x); };
+  const auto check = [](const Conv2dOptions& o, Shape x) {
+    check_against_definition<T, Cpu>(o, x);
+    check_against_definition<T, Cuda>(o, x);
+  };
   check({.in = 3, .out = 4, .kernel = 3}, {2, 3, 7, 6});
   check({.in = 1, .out = 6, .kernel = 5, .padding = 2}, {5, 1, 28, 28});  // LeNet-5
   check({.in = 6, .out = 16, .kernel = 5}, {3, 6, 14, 14});
@@ -108,6 +109,7 @@ TEST_CASE_TEMPLATE("Conv2d: large enough to be cut into blocks of rows and chann
   check_against_definition<T>({.in = 2, .out = 3, .kernel = 3, .padding = 1}, {1, 2, 60, 300});
   check_against_definition<T>({.in = 1, .out = 7, .kernel = {2, 3}}, {2, 1, 57, 210});  // the last block is shorter
   check_against_definition<T>({.in = 32, .out = 3, .kernel = 1}, {1, 32, 60, 64});  // channels a power of two apart
+  check_against_definition<T, Cuda>({.in = 17, .out = 14, .kernel = 3, .padding = 1}, {2, 17, 17, 40});
 }
 
 TEST_CASE_TEMPLATE("Conv2d: gradients by finite differences", Space, VENTRAL_TEST_SPACES) {
@@ -124,16 +126,16 @@ TEST_CASE_TEMPLATE("Conv2d: gradients by finite differences", Space, VENTRAL_TES
   check({.in = 2, .out = 3, .kernel = 4}, {3, 2, 4, 4});
 }
 
-TEST_CASE_TEMPLATE("Conv2d: an empty batch", T, float, double) {
+TEST_CASE_TEMPLATE("Conv2d: an empty batch", Space, VENTRAL_TEST_SPACES) {
   for (const Index kernel : {3, 6}) {
-    Conv2d<T> layer({.in = 2, .out = 3, .kernel = kernel});
+    Conv2d<float, Space> layer({.in = 2, .out = 3, .kernel = kernel});
     const Shape out = layer.output_shape({0, 2, 6, 6});
     CHECK(out == Shape{0, 3, 7 - kernel, 7 - kernel});
-    const auto result = test::run_backward(layer, Tensor<T>({0, 2, 6, 6}), Tensor<T>(out));
+    const auto result = test::run_backward(layer, Tensor<float, Space>({0, 2, 6, 6}), Tensor<float, Space>(out));
     CHECK(result.y.size() == 0);
     CHECK(layer.weight.gradient.shape() == layer.weight.value.shape());
-    for (const T v : layer.weight.gradient) CHECK(v == 0);
-    for (const T v : layer.bias.gradient) CHECK(v == 0);
+    for (const float v : layer.weight.gradient.template to<Cpu>()) CHECK(v == 0);
+    for (const float v : layer.bias.gradient.template to<Cpu>()) CHECK(v == 0);
   }
 }
 
@@ -157,20 +159,23 @@ TEST_CASE("Conv2d: the same bits for any number of threads") {
   cpu::set_threads(before);
 }
 
-TEST_CASE("Conv2d: gradients accumulate, frozen parameters and an unwanted dx are skipped") {
-  Conv2d<double> layer({.in = 2, .out = 3, .kernel = 3});
-  const auto x = test::random_tensor<double>({2, 2, 5, 5}), dy = test::random_tensor<double>({2, 3, 3, 3}, 2);
+TEST_CASE_TEMPLATE("Conv2d: gradients accumulate, frozen parameters and an unwanted dx are skipped", Space, VENTRAL_TEST_SPACES) {
+  Conv2d<double, Space> layer({.in = 2, .out = 3, .kernel = 3});
+  const auto x = test::random_tensor<double, Space>({2, 2, 5, 5}), dy = test::random_tensor<double, Space>({2, 3, 3, 3}, 2);
+  const auto gradient = [&] { return layer.weight.gradient.template to<Cpu>(); };
   test::run_backward(layer, x, dy);
-  auto once = layer.weight.gradient.clone();
+  auto twice = gradient(), bias_twice = layer.bias.gradient.template to<Cpu>();
+  for (double& v : twice) v *= 2;
+  for (double& v : bias_twice) v *= 2;
   test::run_backward(layer, x, dy);
-  for (double& v : once) v *= 2;
-  CHECK(test::relative_error(layer.weight.gradient, once) < 1e-15);
+  CHECK(test::relative_error(gradient(), twice) < 1e-15);
+  CHECK(test::relative_error(layer.bias.gradient.template to<Cpu>(), bias_twice) < 1e-15);
   layer.weight.frozen = true;
   layer.bias.gradient.zero();
-  Pass<Cpu> pass(Mode::training);
+  Pass<Space> pass(Mode::training);
   layer.backward(x, dy, dy, nullptr, pass);
-  CHECK(test::relative_error(layer.weight.gradient, once) < 1e-15);
-  CHECK(layer.bias.gradient[0] != 0);
+  CHECK(test::relative_error(gradient(), twice) < 1e-15);
+  CHECK(layer.bias.gradient.template to<Cpu>()[0] != 0);
 }
 
 TEST_CASE("Conv2d: parameters, FLOPs, window") {

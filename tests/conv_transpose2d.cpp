@@ -8,15 +8,16 @@ using namespace ventral;
 namespace {
 
 /// Each input paints its kernel on the output.
-template <class T>
-Tensor<double> painted(const ConvTranspose2d<T>& layer, const Tensor<T>& x) {
+template <class T, class Space>
+Tensor<double> painted(const ConvTranspose2d<T, Space>& layer, const Tensor<T>& x) {
   const ConvTranspose2dOptions& o = layer.options();
+  const auto weight = layer.weight.value.template to<Cpu>(), bias = layer.bias.value.template to<Cpu>();
   Tensor<double> y(layer.output_shape(x.shape()));
   const Index inputs = o.in / o.groups, outputs = o.out / o.groups;
   for (Index n = 0; n < x.dim(0); ++n) {
     for (Index k = 0; k < o.out; ++k)
       for (Index v = 0; v < y.dim(2); ++v)
-        for (Index u = 0; u < y.dim(3); ++u) y.at(n, k, v, u) = o.bias ? static_cast<double>(layer.bias.value[k]) : 0;
+        for (Index u = 0; u < y.dim(3); ++u) y.at(n, k, v, u) = o.bias ? static_cast<double>(bias[k]) : 0;
     for (Index c = 0; c < o.in; ++c)
       for (Index k = 0; k < outputs; ++k)
         for (Index v = 0; v < x.dim(2); ++v)
@@ -26,7 +27,7 @@ Tensor<double> painted(const ConvTranspose2d<T>& layer, const Tensor<T>& x) {
                 const Index row = v * o.stride.h - o.padding.top + i * o.dilation.h, column = u * o.stride.w - o.padding.left + j * o.dilation.w;
                 if (row < 0 || row >= y.dim(2) || column < 0 || column >= y.dim(3)) continue;
                 y.at(n, c / inputs * outputs + k, row, column) +=
-                    static_cast<double>(x.at(n, c, v, u)) * static_cast<double>(layer.weight.value.at(c, k, i, j));
+                    static_cast<double>(x.at(n, c, v, u)) * static_cast<double>(weight.at(c, k, i, j));
               }
   }
   return y;
@@ -43,14 +44,34 @@ const ConvTranspose2dOptions all_options[] = {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("ConvTranspose2d: agrees with the definition", T, float, double) {
+TEST_CASE_TEMPLATE("ConvTranspose2d: agrees with the definition", Space, VENTRAL_TEST_SPACES) {
+  const auto check = [](const ConvTranspose2dOptions& options, Index batch, auto number, double tolerance) {
+    using T = decltype(number);
+    ConvTranspose2d<T, Space> layer(options);
+    if (options.bias) layer.bias.value = test::random_tensor<T, Space>({options.out}, 3);
+    const auto x = test::random_tensor<T>({batch, options.in, 4, 5});
+    CHECK(test::relative_error(test::run(layer, x.template to<Space>()).template to<Cpu>(), painted(layer, x)) < tolerance);
+  };
   for (const auto& options : all_options)
     for (const Index batch : {0, 1, 3}) {
-      ConvTranspose2d<T> layer(options);
-      Random random(3);
-      for (T& b : layer.bias.value) b = static_cast<T>(random.normal());
-      const auto x = test::random_tensor<T>({batch, options.in, 4, 5});
-      CHECK(test::relative_error(test::run(layer, x), painted(layer, x)) < (sizeof(T) == 4 ? 1e-6 : 1e-14));
+      check(options, batch, float{}, 1e-6);
+      check(options, batch, double{}, 1e-14);
+    }
+}
+
+TEST_CASE_TEMPLATE("ConvTranspose2d: Cuda agrees with Cpu", T, float, double) {
+  const double tolerance = sizeof(T) == 4 ? 1e-5 : 1e-13;  // both round
+  for (const auto& options : all_options)
+    for (const Index batch : {1, 3}) {
+      ConvTranspose2d<T, Cpu> on_cpu(options);
+      ConvTranspose2d<T, Cuda> on_cuda(options);
+      const auto x = test::random_tensor<T>({batch, options.in, 6, 3}, 4), dy = test::random_tensor<T>(on_cpu.output_shape(x.shape()), 5);
+      const auto expected = test::run_backward(on_cpu, x, dy);
+      const auto result = test::run_backward(on_cuda, x.template to<Cuda>(), dy.template to<Cuda>());
+      CHECK(test::relative_error(result.y.template to<Cpu>(), expected.y) < tolerance);
+      CHECK(test::relative_error(result.dx.template to<Cpu>(), expected.dx) < tolerance);
+      CHECK(test::relative_error(on_cuda.weight.gradient.template to<Cpu>(), on_cpu.weight.gradient) < tolerance);
+      if (options.bias) CHECK(test::relative_error(on_cuda.bias.gradient.template to<Cpu>(), on_cpu.bias.gradient) < tolerance);
     }
 }
 
@@ -65,14 +86,14 @@ TEST_CASE_TEMPLATE("ConvTranspose2d: gradients by finite differences", Space, VE
   }
 }
 
-TEST_CASE("ConvTranspose2d: doubles an image, an empty batch stays empty") {
-  ConvTranspose2d<double> layer({.in = 1, .out = 1, .kernel = 2, .stride = 2, .init = {Init::constant, 1}});
-  CHECK(test::relative_error(test::run(layer, Tensor<double>({1, 1, 2, 2}, {1, 2, 3, 4})),
+TEST_CASE_TEMPLATE("ConvTranspose2d: doubles an image, an empty batch stays empty", Space, VENTRAL_TEST_SPACES) {
+  ConvTranspose2d<double, Space> layer({.in = 1, .out = 1, .kernel = 2, .stride = 2, .init = {Init::constant, 1}});
+  CHECK(test::relative_error(test::run(layer, Tensor<double, Space>({1, 1, 2, 2}, {1, 2, 3, 4})).template to<Cpu>(),
                              Tensor<double>({1, 1, 4, 4}, {1, 1, 2, 2, 1, 1, 2, 2, 3, 3, 4, 4, 3, 3, 4, 4})) == 0);
   CHECK(layer.flops({1, 1, 2, 2}) == 2 * 4 * 4);
-  const auto result = test::run_backward(layer, Tensor<double>({0, 1, 2, 2}), Tensor<double>({0, 1, 4, 4}));
+  const auto result = test::run_backward(layer, Tensor<double, Space>({0, 1, 2, 2}), Tensor<double, Space>({0, 1, 4, 4}));
   CHECK(result.y.shape() == Shape{0, 1, 4, 4});
-  CHECK(layer.weight.gradient[3] == 0);
+  CHECK(layer.weight.gradient.template to<Cpu>()[3] == 0);
 }
 
 TEST_CASE("ConvTranspose2d: error messages") {

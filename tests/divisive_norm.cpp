@@ -48,6 +48,27 @@ DivisiveNormOptions learned(DivisiveNormOptions o, Index per_channel = 0) {
   return o;
 }
 
+/// What forward and backward give, on the CPU: y, dx, and the gradients by k, alpha, beta.
+template <class T>
+struct Outcome {
+  Tensor<T> y, dx, gradient[3];
+};
+template <class Space, class T>
+Outcome<T> outcome(const DivisiveNormOptions& o, const Tensor<T>& x, const Tensor<T>& dy) {
+  DivisiveNorm<T, Space> layer(o);
+  Random random(3);
+  for (auto* p : {&layer.k, &layer.alpha, &layer.beta}) {
+    auto values = p->value.template to<Cpu>();
+    for (T& v : values) v = static_cast<T>(static_cast<double>(v) * random.uniform(0.9, 1.1));
+    if (o.per_channel) p->value = values.template to<Space>();
+  }
+  const auto r = test::run_backward(layer, x.template to<Space>(), dy.template to<Space>());
+  Outcome<T> out{r.y.template to<Cpu>(), r.dx.template to<Cpu>(), {}};
+  int i = 0;
+  for (auto* p : {&layer.k, &layer.alpha, &layer.beta}) out.gradient[i++] = p->gradient.template to<Cpu>();
+  return out;
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("DivisiveNorm: the formula by hand", Space, VENTRAL_TEST_SPACES) {
@@ -72,13 +93,13 @@ TEST_CASE_TEMPLATE("DivisiveNorm: every kind of box agrees with a direct sum", S
   }
 }
 
-TEST_CASE("DivisiveNorm: float stays right element by element, 1e-3 next to 1e4") {
+TEST_CASE_TEMPLATE("DivisiveNorm: float stays right element by element, 1e-3 next to 1e4", Space, VENTRAL_TEST_SPACES) {
   Random random(9);
   Tensor<double> x({1, 12, 17, 19});
   for (double& v : x) v = static_cast<double>(static_cast<float>(std::pow(10.0, random.uniform(-3, 4)) * (random.uniform() < 0.5 ? -1 : 1)));
   const DivisiveNormOptions o{.channels = 3, .height = 3, .width = 3, .k = 1e-6, .alpha = 1, .beta = 0.5};
-  DivisiveNorm<float> layer(o);
-  const auto y = test::run(layer, x.cast<float>());
+  DivisiveNorm<float, Space> layer(o);
+  const auto y = test::run(layer, x.cast<float>().to<Space>()).template to<Cpu>();
   const auto expected = direct(o, x);
   double worst = 0;
   for (Index i = 0; i < x.size(); ++i) worst = std::max(worst, std::abs(static_cast<double>(y[i]) / expected[i] - 1));
@@ -86,7 +107,7 @@ TEST_CASE("DivisiveNorm: float stays right element by element, 1e-3 next to 1e4"
 }
 
 TEST_CASE_TEMPLATE("DivisiveNorm: gradients by x, k, alpha, beta", Space, VENTRAL_TEST_SPACES) {
-  const auto x = test::random_tensor<double>({2, 4, 5, 6}, 6, 0.2, 1.5);
+  const auto x = test::random_tensor<double, Space>({2, 4, 5, 6}, 6, 0.2, 1.5);
   for (const auto& o : variants())
     for (const Index per_channel : {0, 4}) {
       DivisiveNorm<double, Space> layer(learned(o, per_channel));
@@ -101,37 +122,89 @@ TEST_CASE_TEMPLATE("DivisiveNorm: gradients by x, k, alpha, beta", Space, VENTRA
     }
 }
 
-TEST_CASE("DivisiveNorm: gradient in float agrees with double") {
+TEST_CASE_TEMPLATE("DivisiveNorm: gradient in float agrees with double", Space, VENTRAL_TEST_SPACES) {
   const auto x = test::random_tensor<double>({2, 6, 9, 8}), dy = test::random_tensor<double>({2, 6, 9, 8}, 2);
   for (const auto& o : variants()) {
-    DivisiveNorm<double> reference(learned(o));
-    DivisiveNorm<float> layer(learned(o));
-    const auto expected = test::run_backward(reference, x, dy);
-    CHECK(test::relative_error(test::run_backward(layer, x.cast<float>(), dy.cast<float>()).dx, expected.dx) < 1e-5);
-    CHECK(test::relative_error(layer.beta.gradient, reference.beta.gradient) < 1e-4);
-    CHECK(test::relative_error(layer.alpha.gradient, reference.alpha.gradient) < 1e-4);
+    const auto expected = outcome<Cpu>(learned(o), x, dy);
+    const auto found = outcome<Space>(learned(o), x.cast<float>(), dy.cast<float>());
+    CHECK(test::relative_error(found.dx, expected.dx) < 1e-5);
+    CHECK(test::relative_error(found.gradient[2], expected.gradient[2]) < 1e-4);
+    CHECK(test::relative_error(found.gradient[1], expected.gradient[1]) < 1e-4);
   }
 }
 
-TEST_CASE("DivisiveNorm: slope 0 at the kink, whatever the exponent") {
+TEST_CASE("DivisiveNorm: Cuda agrees with the CPU on awkward shapes") {
+  const DivisiveNormOptions boxes[] = {{.channels = 3, .height = 5, .width = 3, .k = 0.5, .alpha = 2, .beta = 0.75},
+                                       {.channels = {7, 0}, .k = 1, .alpha = 3, .beta = 1},
+                                       {.height = {1, 0}, .width = {0, 3}, .k = 0.3, .alpha = 1, .beta = 0.6, .exponent = 3},
+                                       {.height = 21, .width = 25, .k = 0.3, .alpha = 5, .beta = 0.5},
+                                       {.channels = {2, 1}, .height = 33, .width = 3, .k = 0.3, .alpha = 5, .beta = 0.4, .exponent = 1.5},
+                                       {.channels = 5, .height = 3, .width = 3, .k = 0.1, .alpha = 40, .beta = 0.5, .threshold = 1.5}};
+  const auto check = [](const DivisiveNormOptions& o, const auto& x, const auto& dy, double tolerance) {
+    const auto expected = outcome<Cpu>(o, x, dy);
+    const auto found = outcome<Cuda>(o, x, dy);
+    CHECK(test::relative_error(found.y, expected.y) < tolerance);
+    CHECK(test::relative_error(found.dx, expected.dx) < tolerance);
+    for (int i = 0; i < 3; ++i) CHECK(test::relative_error(found.gradient[i], expected.gradient[i]) < 10 * tolerance);
+  };
+  for (const Shape& shape : {Shape{2, 7, 37, 23}, Shape{1, 1, 1, 1}, Shape{5, 3, 4, 2}, Shape{1, 13, 1, 41}, Shape{3, 1, 35, 1}})
+    for (const auto& o : boxes)
+      for (const Index per_channel : {Index{0}, shape[1]}) {
+        INFO(to_string(shape) << " per channel " << per_channel);
+        const auto x = test::random_tensor<double>(shape, 5, 0.2), dy = test::random_tensor<double>(shape, 6);
+        check(learned(o, per_channel), x, dy, 1e-12);
+        if (per_channel) check(learned(o, per_channel), x.cast<float>(), dy.cast<float>(), 1e-5);
+      }
+  check(learned({.channels = {170, 90}}), test::random_tensor<double>({1, 300, 2, 1}), test::random_tensor<double>({1, 300, 2, 1}, 2), 1e-12);
+  check(learned({.channels = 5}), test::random_tensor<double>({3, 9, 2, 3, 5}), test::random_tensor<double>({3, 9, 2, 3, 5}, 2), 1e-12);
+  check(learned({.channels = 5}), test::random_tensor<double>({9, 6}), test::random_tensor<double>({9, 6}, 2), 1e-12);
+}
+
+TEST_CASE_TEMPLATE("DivisiveNorm: 16-bit storage, computed with in float", T, bfloat16, half) {
+  const double rounding = std::is_same_v<T, half> ? 0x1p-11 : 0x1p-8;
+  for (const auto& o : variants()) {
+    const auto x = test::random_tensor<double>({2, 6, 9, 8}, 1, 0.2, 2).cast<T>(), dy = test::random_tensor<double>({2, 6, 9, 8}, 2).cast<T>();
+    auto options = learned(o);
+    options.k = static_cast<double>(T(o.k)), options.alpha = static_cast<double>(T(o.alpha)), options.beta = static_cast<double>(T(o.beta));
+    const auto expected = outcome<Cpu>(options, x.template cast<double>(), dy.template cast<double>());
+    const auto found = outcome<Cuda>(options, x, dy);
+    CHECK(test::relative_error(found.y, expected.y) < rounding);
+    CHECK(test::relative_error(found.dx, expected.dx) < 4 * rounding);
+    for (int i = 1; i < 3; ++i) CHECK(test::relative_error(found.gradient[i], expected.gradient[i]) < 8 * rounding);
+  }
+}
+
+TEST_CASE("DivisiveNorm: in half precision, squares beyond its range do no harm") {
+  for (const double exponent : {1.0, 2.0, 3.0}) {
+    const DivisiveNormOptions o = learned({.channels = 3, .height = 3, .k = 1, .alpha = 0.25, .beta = 0.5, .exponent = exponent});
+    const auto x = test::random_tensor<double>({1, 5, 4, 3}, 1, 0, 900).cast<half>(), dy = test::random_tensor<double>({1, 5, 4, 3}, 2, 0, 30).cast<half>();
+    const auto expected = outcome<Cpu>(o, x.cast<double>(), dy.cast<double>());
+    const auto found = outcome<Cuda>(o, x, dy);
+    CHECK(test::relative_error(found.y, expected.y) < 0.001);
+    CHECK(test::relative_error(found.dx, expected.dx) < 0.01);
+    CHECK(test::relative_error(found.gradient[2], expected.gradient[2]) < 0.01);
+  }
+}
+
+TEST_CASE_TEMPLATE("DivisiveNorm: slope 0 at the kink, whatever the exponent", Space, VENTRAL_TEST_SPACES) {
   for (const double exponent : {0.5, 1.0, 2.0, 3.0}) {
-    DivisiveNorm<double> layer({.channels = 3, .k = 4, .alpha = 3, .beta = 0.5, .exponent = exponent});
-    const auto r = test::run_backward(layer, Tensor<double>({1, 2, 1, 1}, {0, 1}), Tensor<double>({1, 2, 1, 1}, {1, 1}));
+    const auto r = outcome<Space>({.channels = 3, .k = 4, .alpha = 3, .beta = 0.5, .exponent = exponent}, Tensor<double>({1, 2, 1, 1}, {0, 1}),
+                                  Tensor<double>({1, 2, 1, 1}, {1, 1}));
     CHECK(r.y[0] == 0);
     CHECK(r.dx[0] == doctest::Approx(1 / std::sqrt(5.0)).epsilon(1e-12));
   }
 }
 
-TEST_CASE("DivisiveNorm: with a threshold, weak neighbourhoods pass unchanged") {
+TEST_CASE_TEMPLATE("DivisiveNorm: with a threshold, weak neighbourhoods pass unchanged", Space, VENTRAL_TEST_SPACES) {
   // Pinto's V1-like model: divided by the Euclidean norm of the box where that is at least 1
-  DivisiveNorm<double> layer({.channels = 3, .k = 0, .alpha = 3, .beta = 0.5, .threshold = 1});
-  const auto r = test::run_backward(layer, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 3, 4, 0, 0}), Tensor<double>::full({3, 2, 1, 1}, 1));
+  const auto r = outcome<Space>({.channels = 3, .k = 0, .alpha = 3, .beta = 0.5, .threshold = 1}, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 3, 4, 0, 0}),
+                                Tensor<double>::full({3, 2, 1, 1}, 1));
   CHECK(test::relative_error(r.y, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 0.6, 0.8, 0, 0})) < 1e-15);
   CHECK(r.dx[0] == 1);
   CHECK(r.dx[5] == 1);
   CHECK(r.dx[2] == doctest::Approx(0.2 - 3.0 * 7 / 125));
-  DivisiveNorm<double> never({.k = 0.1, .beta = 0, .threshold = 2});
-  CHECK(test::run(never, Tensor<double>::full({1, 1, 1, 1}, 5))[0] == 5);
+  DivisiveNorm<double, Space> never({.k = 0.1, .beta = 0, .threshold = 2});
+  CHECK(test::run(never, Tensor<double, Space>::full({1, 1, 1, 1}, 5)).template to<Cpu>()[0] == 5);
 }
 
 TEST_CASE("DivisiveNorm: saturation and surround suppression (Carandini and Heeger 2012)") {
@@ -147,17 +220,18 @@ TEST_CASE("DivisiveNorm: saturation and surround suppression (Carandini and Heeg
   CHECK(centre(2, 2) < centre(2, 1));
 }
 
-TEST_CASE("DivisiveNorm: learned values count down to a floor, and the gradient can lift them from it") {
-  DivisiveNorm<double> layer({.channels = 3, .k = 1, .alpha = 1, .beta = 0.5, .learn = {.k = true, .alpha = true, .beta = true}, .smallest_k = 0.25});
-  const auto x = Tensor<double>::full({1, 1, 1, 1}, 1), up = Tensor<double>::full({1, 1, 1, 1}, -1), down = Tensor<double>::full({1, 1, 1, 1}, 1);
-  layer.k.value[0] = -3;
-  layer.alpha.value[0] = -2;
-  CHECK(test::run_backward(layer, x, up).y[0] == doctest::Approx(2));  // 1 / sqrt(0.25)
-  CHECK(layer.k.gradient[0] == 0);  // y is to grow, which would take k lower still
-  CHECK(layer.alpha.gradient[0] == 0);
+TEST_CASE_TEMPLATE("DivisiveNorm: learned values count down to a floor, and the gradient can lift them from it", Space, VENTRAL_TEST_SPACES) {
+  DivisiveNorm<double, Space> layer({.channels = 3, .k = 1, .alpha = 1, .beta = 0.5, .learn = {.k = true, .alpha = true, .beta = true}, .smallest_k = 0.25});
+  const auto filled = [](double v) { return Tensor<double, Space>::full({1, 1, 1, 1}, v); };
+  const auto x = filled(1), up = filled(-1), down = filled(1);
+  layer.k.value.fill(-3);
+  layer.alpha.value.fill(-2);
+  CHECK(test::run_backward(layer, x, up).y.template to<Cpu>()[0] == doctest::Approx(2));  // 1 / sqrt(0.25)
+  CHECK(layer.k.gradient.template to<Cpu>()[0] == 0);  // y is to grow, which would take k lower still
+  CHECK(layer.alpha.gradient.template to<Cpu>()[0] == 0);
   static_cast<void>(test::run_backward(layer, x, down));
-  CHECK(layer.k.gradient[0] < 0);
-  CHECK(layer.alpha.gradient[0] < 0);
+  CHECK(layer.k.gradient.template to<Cpu>()[0] < 0);
+  CHECK(layer.alpha.gradient.template to<Cpu>()[0] < 0);
 }
 
 TEST_CASE("DivisiveNorm: frozen parameters, copies, initialize") {
@@ -175,30 +249,30 @@ TEST_CASE("DivisiveNorm: frozen parameters, copies, initialize") {
   CHECK(DivisiveNorm<double>({.channels = 3}).parameters().empty());
 }
 
-TEST_CASE("DivisiveNorm: empty batch, NaN, other ranks") {
-  DivisiveNorm<float> layer(learned({.channels = 3, .height = 3, .width = 3}));
-  const auto r = test::run_backward(layer, Tensor<float>({0, 2, 4, 4}), Tensor<float>({0, 2, 4, 4}));
+TEST_CASE_TEMPLATE("DivisiveNorm: empty batch, NaN, other ranks", Space, VENTRAL_TEST_SPACES) {
+  DivisiveNorm<float, Space> layer(learned({.channels = 3, .height = 3, .width = 3}));
+  const auto r = test::run_backward(layer, Tensor<float, Space>({0, 2, 4, 4}), Tensor<float, Space>({0, 2, 4, 4}));
   CHECK(r.dx.shape() == Shape{0, 2, 4, 4});
-  CHECK(layer.k.gradient[0] == 0);
+  CHECK(layer.k.gradient.template to<Cpu>()[0] == 0);
   Tensor<float> x = Tensor<float>::full({1, 1, 5, 5}, 1);
   x.at(0, 0, 2, 2) = NAN;
-  const auto y = test::run(layer, x);
+  const auto y = test::run(layer, x.to<Space>()).template to<Cpu>();
   CHECK(std::isnan(y.at(0, 0, 1, 1)));
   CHECK(y.at(0, 0, 0, 4) == y.at(0, 0, 4, 0));
   CHECK(std::isfinite(y.at(0, 0, 0, 4)));
-  layer.k.value[0] = NAN;
-  CHECK(std::isnan(test::run(layer, Tensor<float>::full({1, 1, 1, 1}, 1))[0]));
+  layer.k.value.fill(NAN);
+  CHECK(std::isnan(test::run(layer, Tensor<float, Space>::full({1, 1, 1, 1}, 1)).template to<Cpu>()[0]));
 
-  DivisiveNorm<double> channels({.channels = 3});
+  DivisiveNorm<double, Space> channels({.channels = 3});
   const auto image = test::random_tensor<double>({2, 4, 3, 2});
-  const auto expected = test::run(channels, image);
+  const auto expected = test::run(channels, image.to<Space>()).template to<Cpu>();
   Tensor<double> row({2, 4, 6}), volume({2, 4, 1, 3, 2});
   std::copy(image.begin(), image.end(), row.begin());
   std::copy(image.begin(), image.end(), volume.begin());
   const auto same = [&](const Tensor<double>& a) { return std::equal(a.begin(), a.end(), expected.begin()); };
-  CHECK(same(test::run(channels, row)));
-  CHECK(same(test::run(channels, volume)));
-  test::check_gradient(channels, test::random_tensor<double>({3, 5}));
+  CHECK(same(test::run(channels, row.to<Space>()).template to<Cpu>()));
+  CHECK(same(test::run(channels, volume.to<Space>()).template to<Cpu>()));
+  test::check_gradient(channels, test::random_tensor<double, Space>({3, 5}));
 }
 
 TEST_CASE("DivisiveNorm: the same bits for any number of threads") {
@@ -238,16 +312,16 @@ TEST_CASE("DivisiveNorm: errors") {
   CHECK(misfit({.per_channel = 4}, {1, 2, 3, 3}) == "DivisiveNorm: input [1,2,3,3] has 2 channels; per_channel expects 4");
 }
 
-TEST_CASE("LocalResponseNorm: even windows lean back, or forward as in ONNX") {
-  const Tensor<double> x({1, 4, 1, 1}, {1, 2, 3, 4});
+TEST_CASE_TEMPLATE("LocalResponseNorm: even windows lean back, or forward as in ONNX", Space, VENTRAL_TEST_SPACES) {
+  const auto x = Tensor<double>({1, 4, 1, 1}, {1, 2, 3, 4}).to<Space>();
   const auto y = [&](EvenWindow even) {
-    LocalResponseNorm<double> layer({.size = 4, .alpha = 4, .beta = 1, .k = 1, .even = even});
-    return test::run(layer, x);
+    LocalResponseNorm<double, Space> layer({.size = 4, .alpha = 4, .beta = 1, .k = 1, .even = even});
+    return test::run(layer, x).template to<Cpu>();
   };
   CHECK(test::relative_error(y(EvenWindow::back), Tensor<double>({1, 4, 1, 1}, {1.0 / 6, 2.0 / 15, 3.0 / 31, 4.0 / 30})) < 1e-15);
   CHECK(test::relative_error(y(EvenWindow::forward), Tensor<double>({1, 4, 1, 1}, {1.0 / 15, 2.0 / 31, 3.0 / 30, 4.0 / 26})) < 1e-15);
-  LocalResponseNorm<double> even({.size = 4, .alpha = 0.5});
-  test::check_gradient(even, test::random_tensor<double>({2, 6, 3, 2}));
+  LocalResponseNorm<double, Space> even({.size = 4, .alpha = 0.5});
+  test::check_gradient(even, test::random_tensor<double, Space>({2, 6, 3, 2}));
   CHECK(even.parameters().empty());
 }
 

@@ -1,6 +1,6 @@
 #include "ventral/layers/dropout.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -59,18 +59,32 @@ TEST_CASE_TEMPLATE("dropout: gradients", Space, VENTRAL_TEST_SPACES) {
   }
 }
 
-TEST_CASE("dropout: inference, rates 0 and 1, a dropped NaN, empty input") {
-  Dropout<float> none({.rate = 0}), all({.rate = 1}), half;
-  const auto x = test::random_tensor<float>({300}), dy = test::random_tensor<float>({300}, 2);
-  const Tensor<float> zero({300});
-  CHECK(test::relative_error(test::run(half, x), x) == 0);
+TEST_CASE_TEMPLATE("dropout: inference, rates 0 and 1, a dropped NaN, empty input", Space, VENTRAL_TEST_SPACES) {
+  Dropout<float, Space> none({.rate = 0}), all({.rate = 1}), some;
+  const auto x = test::random_tensor<float, Space>({301}), dy = test::random_tensor<float, Space>({301}, 2);
+  const auto error = [](const Tensor<float, Space>& a, const Tensor<float, Space>& b) {
+    return test::relative_error(a.template to<Cpu>(), b.template to<Cpu>());
+  };
+  const Tensor<float, Space> zero({301});
+  CHECK(error(test::run(some, x), x) == 0);
   const auto n = test::run_backward(none, x, dy), a = test::run_backward(all, x, dy);
-  CHECK(test::relative_error(n.y, x) == 0);
-  CHECK(test::relative_error(n.dx, dy) == 0);
-  CHECK(test::relative_error(a.y, zero) == 0);
-  CHECK(test::relative_error(a.dx, zero) == 0);
-  CHECK(test::relative_error(test::run(all, Tensor<float>::full({300}, NAN), Mode::training), zero) == 0);
-  CHECK(test::run_backward(half, Tensor<float>({0, 8}), Tensor<float>({0, 8})).dx.shape() == Shape{0, 8});
+  CHECK(error(n.y, x) == 0);
+  CHECK(error(n.dx, dy) == 0);
+  CHECK(error(a.y, zero) == 0);
+  CHECK(error(a.dx, zero) == 0);
+  CHECK(error(test::run(all, Tensor<float>::full({301}, NAN).to<Space>(), Mode::training), zero) == 0);
+  const Tensor<float, Space> empty({0, 8});
+  CHECK(test::run_backward(some, empty, empty).dx.shape() == Shape{0, 8});
+}
+
+TEST_CASE_TEMPLATE("dropout: the same bits on Cuda as on Cpu", T, float, double) {
+  for (const double rate : {0.1, 0.5, 0.75, 1.0})
+    for (const Shape& shape : {Shape{1}, Shape{2}, Shape{7}, Shape{64}, Shape{13, 101}})
+      test::check_agreement<T>([&]<class U, class Space> { return Dropout<U, Space>({.rate = rate}); }, shape, 1e-300);
+}
+
+TEST_CASE_TEMPLATE("dropout: 16-bit numbers against float", T, bfloat16, half) {
+  test::check_narrow<T>([]<class U, class Space> { return Dropout<U, Space>({.rate = 0.3}); }, {7, 143});
 }
 
 TEST_CASE("dropout: the same bits on one and two threads; messages") {

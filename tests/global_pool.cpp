@@ -1,6 +1,6 @@
 #include "ventral/layers/global_pool.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -44,28 +44,55 @@ TEST_CASE_TEMPLATE("global pooling: gradients", Space, VENTRAL_TEST_SPACES) {
   check(GlobalMeanPool<double, Space>());
 }
 
-TEST_CASE("global max pooling: ties go to the first, NaN wins wherever it is") {
-  GlobalMaxPool<float> pool;
-  for (const Index n : {1, 5, 16, 40, 100}) {
-    const auto equal = test::run_backward(pool, Tensor<float>::full({1, 1, 1, n}, -2), Tensor<float>::full({1, 1, 1, 1}, 3));
+TEST_CASE_TEMPLATE("global max pooling: ties go to the first, NaN wins wherever it is", Space, VENTRAL_TEST_SPACES) {
+  GlobalMaxPool<float, Space> pool;
+  const auto both = [&](const Tensor<float>& x) {
+    const auto r = test::run_backward(pool, x.to<Space>(), Tensor<float>::full({1, 1, 1, 1}, 3).to<Space>());
+    return test::Result<float, Cpu>{r.y.template to<Cpu>(), r.dx.template to<Cpu>()};
+  };
+  for (const Index n : {1, 5, 16, 40, 100, 1500}) {  // 1500: a block for a plane on Cuda
+    const auto equal = both(Tensor<float>::full({1, 1, 1, n}, -2)), lowest = both(Tensor<float>::full({1, 1, 1, n}, -INFINITY));
     CHECK(equal.y[0] == -2);
     CHECK(equal.dx[0] == 3);
-    for (Index at = 0; at < n; ++at) {
+    CHECK(lowest.y[0] == -INFINITY);
+    CHECK(lowest.dx[0] == 3);
+    for (Index at = 0; at < n; at += 1 + n / 40) {
       auto x = test::random_tensor<float>({1, 1, 1, n});
       x[at] = NAN;
-      const auto r = test::run_backward(pool, x, Tensor<float>::full({1, 1, 1, 1}, 3));
-      CHECK(std::isnan(r.y[0]));
-      CHECK(r.dx[at] == 3);
+      const auto one = both(x);
+      CHECK(std::isnan(one.y[0]));
+      CHECK(one.dx[at] == 3);
+      x[at] = x[n - 1] = 50;
+      CHECK(both(x).dx[at] == 3);
     }
-    CHECK(test::run(pool, Tensor<float>::full({1, 1, 1, n}, -INFINITY))[0] == -INFINITY);
   }
 }
 
-TEST_CASE("global pooling: empty batch, messages") {
+TEST_CASE_TEMPLATE("global pooling: the same on Cuda as on Cpu", T, float, double) {
+  for (const Shape& shape :
+       {Shape{1, 1, 1, 1}, Shape{300, 1, 2, 2}, Shape{3, 5, 7, 1}, Shape{2, 3, 8, 6}, Shape{1, 2, 41, 37}, Shape{1, 1, 32, 33}}) {
+    test::check_agreement<T>([]<class U, class Space> { return GlobalMaxPool<U, Space>(); }, shape);
+    test::check_agreement<T>([]<class U, class Space> { return GlobalMeanPool<U, Space>(); }, shape, sizeof(T) == 4 ? 1e-5 : 1e-13);
+  }
+}
+
+TEST_CASE_TEMPLATE("global pooling: 16-bit numbers against float", T, bfloat16, half) {
+  for (const Shape& shape : {Shape{5, 3, 7, 9}, Shape{2, 1, 40, 35}}) {
+    test::check_narrow<T>([]<class U, class Space> { return GlobalMaxPool<U, Space>(); }, shape);
+    test::check_narrow<T>([]<class U, class Space> { return GlobalMeanPool<U, Space>(); }, shape);
+  }
+}
+
+TEST_CASE_TEMPLATE("global pooling: empty batch", Space, VENTRAL_TEST_SPACES) {
+  GlobalMaxPool<float, Space> max;
+  GlobalMeanPool<float, Space> mean;
+  CHECK(test::run(max, Tensor<float, Space>({0, 4, 3, 3})).shape() == Shape{0, 4, 1, 1});
+  CHECK(test::run_backward(mean, Tensor<float, Space>({2, 0, 3, 3}), Tensor<float, Space>({2, 0, 1, 1})).dx.shape() == Shape{2, 0, 3, 3});
+}
+
+TEST_CASE("global pooling: messages") {
   GlobalMaxPool<float> max;
   GlobalMeanPool<float> mean;
-  CHECK(test::run(max, Tensor<float>({0, 4, 3, 3})).shape() == Shape{0, 4, 1, 1});
-  CHECK(test::run_backward(mean, Tensor<float>({2, 0, 3, 3}), Tensor<float>({2, 0, 1, 1})).dx.shape() == Shape{2, 0, 3, 3});
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(max.output_shape({2, 3})); }) == "GlobalMaxPool: input [2,3] has rank 2; [N,C,H,W] expected");
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(mean.output_shape({2, 3, 0, 5})); }) ==
         "GlobalMeanPool: input [2,3,0,5] has planes of 0 cells; 1 to 2^31 expected");

@@ -26,17 +26,47 @@ TEST_CASE("hcnn_layer: stages in the order given, under their names") {
   CHECK(hcnn_layer<double>(o).names() == std::vector<std::string>{"pool"});
 }
 
-TEST_CASE("hcnn_layer: its output is that of its parts") {
+TEST_CASE_TEMPLATE("hcnn_layer: its output is that of its parts", Space, VENTRAL_TEST_SPACES) {
   auto o = layer_options(2, 4);
   o.activation = HcnnActivation::sigmoid;
   o.pool.kind = HcnnPool::mean;
-  auto net = hcnn_layer<double>(o);
-  const auto x = test::random_tensor<double>({2, 2, 9, 7});
-  Sigmoid<double> sigmoid;
-  MeanPool2d<double> pool({.kernel = 3, .stride = 2, .padding = 1});
-  DivisiveNorm<double> norm(o.normalize);
-  const auto y = test::run(norm, test::run(pool, test::run(sigmoid, test::run(net.layer<Conv2d<double>>("filter"), x))));
-  CHECK(test::relative_error(test::run(net, x), y) == 0);
+  auto net = hcnn_layer<double, Space>(o);
+  net.initialize(3);
+  const auto x = test::random_tensor<double, Space>({2, 2, 9, 7});
+  Sigmoid<double, Space> sigmoid;
+  MeanPool2d<double, Space> pool({.kernel = 3, .stride = 2, .padding = 1});
+  DivisiveNorm<double, Space> norm(o.normalize);
+  const auto y = test::run(norm, test::run(pool, test::run(sigmoid, test::run(net.template layer<Conv2d<double, Space>>("filter"), x)))).template to<Cpu>();
+  CHECK(test::relative_error(test::run(net, x).template to<Cpu>(), y) == 0);
+  double size = 0;
+  for (const double v : y) size += std::abs(v);
+  CHECK(size > 1);
+}
+
+TEST_CASE("hcnn_layer: a stack on Cuda agrees with that on the CPU, forward and backward") {
+  const auto check = [](const auto& x, const auto& dy, double tolerance) {
+    using T = typename std::remove_cvref_t<decltype(x)>::Scalar;
+    const auto outcome = [&](auto space) {
+      using Space = decltype(space);
+      auto second = layer_options(5, 3);
+      second.normalize.learn = {.k = true, .alpha = true, .beta = true};
+      Sequential<T, Space> net;
+      net.add("V1", hcnn_layer<T, Space>(layer_options(2, 5))).add("V2", hcnn_layer<T, Space>(second));
+      net.initialize(4);
+      const auto r = test::run_backward(net, x.template to<Space>(), dy.template to<Space>());
+      std::vector<Tensor<T>> all;
+      all.push_back(r.y.template to<Cpu>());
+      all.push_back(r.dx.template to<Cpu>());
+      for (const auto& p : net.parameters()) all.push_back(p.parameter->gradient.template to<Cpu>());
+      return all;
+    };
+    const auto expected = outcome(Cpu()), found = outcome(Cuda());
+    REQUIRE(found.size() == 9);
+    for (std::size_t i = 0; i < found.size(); ++i) CHECK(test::relative_error(found[i], expected[i]) < tolerance);
+  };
+  const auto x = test::random_tensor<double>({3, 2, 19, 13}), dy = test::random_tensor<double>({3, 3, 5, 4}, 2);
+  check(x, dy, 1e-12);
+  check(x.cast<float>(), dy.cast<float>(), 1e-4);
 }
 
 TEST_CASE_TEMPLATE("hcnn_layer: gradients of stacks, every activation and pool", Space, VENTRAL_TEST_SPACES) {

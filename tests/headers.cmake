@@ -1,4 +1,4 @@
-# Each public header is compiled alone, twice included, by every compiler there is; the umbrella holds every header that needs the standard library alone.
+# Each public header, and each file of kernels for the emulator, is compiled alone, twice included, by every compiler there is; the umbrella holds every header that needs the standard library alone.
 set(checked ${plain_headers} ventral/ventral.hpp ${image_headers})
 if(TARGET ventral::io)
   list(APPEND checked ${io_headers})
@@ -16,11 +16,17 @@ foreach(other g++ clang++)
   endif()
 endforeach()
 
+file(GLOB kernel_headers RELATIVE "${PROJECT_SOURCE_DIR}/kernels" CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/ventral/cuda/*.cuh" "${PROJECT_SOURCE_DIR}/kernels/ventral/cuda/emulator/emulator.hpp")
+list(REMOVE_ITEM kernel_headers ventral/cuda/device.cuh)  # for nvcc
+
 foreach(compiler IN LISTS header_compilers)
   get_filename_component(compiler_name "${compiler}" NAME)
   set(stamps "")
-  foreach(header IN LISTS checked)
-    if(NOT EXISTS "${PROJECT_SOURCE_DIR}/include/${header}")
+  foreach(header IN LISTS checked kernel_headers)
+    set(flags "")
+    if(header IN_LIST kernel_headers)
+      set(flags -DVENTRAL_CUDA_EMULATED "-I${PROJECT_SOURCE_DIR}/kernels")
+    elseif(NOT EXISTS "${PROJECT_SOURCE_DIR}/include/${header}")
       continue()
     endif()
     string(REPLACE "/" "." flat "${header}")
@@ -31,7 +37,7 @@ foreach(compiler IN LISTS header_compilers)
     endif()
     add_custom_command(
       OUTPUT "${stamp}"
-      COMMAND "${compiler}" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Werror "-I${PROJECT_SOURCE_DIR}/include" -MD -MF "${stamp}.d" -MT "${stamp}" "${source}"
+      COMMAND "${compiler}" -std=c++20 -fsyntax-only -Wall -Wextra -Wpedantic -Wconversion -Werror "-I${PROJECT_SOURCE_DIR}/include" ${flags} -MD -MF "${stamp}.d" -MT "${stamp}" "${source}"
       COMMAND "${CMAKE_COMMAND}" -E touch "${stamp}"
       DEPENDS "${source}" DEPFILE "${stamp}.d" COMMENT "${header} alone with ${compiler_name}" VERBATIM)
     list(APPEND stamps "${stamp}")

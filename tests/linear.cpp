@@ -5,15 +5,25 @@
 
 using namespace ventral;
 
-TEST_CASE_TEMPLATE("Linear: a product worked by hand", T, float, double) {
-  Linear<T> layer({.in = 3, .out = 2});
-  layer.weight.value = Tensor<T>({2, 3}, {1, 2, 3, -1, 0, 1});
-  layer.bias.value = Tensor<T>({2}, {10, 20});
-  const auto result = test::run_backward(layer, Tensor<T>({2, 3}, {1, 1, 1, 0, 2, 4}), Tensor<T>({2, 2}, {1, 0, 2, -1}));
-  CHECK(test::relative_error(result.y, Tensor<T>({2, 2}, {16, 20, 26, 24})) == 0);
-  CHECK(test::relative_error(result.dx, Tensor<T>({2, 3}, {1, 2, 3, 3, 4, 5})) == 0);
-  CHECK(test::relative_error(layer.weight.gradient, Tensor<T>({2, 3}, {1, 5, 9, 0, -2, -4})) == 0);
-  CHECK(test::relative_error(layer.bias.gradient, Tensor<T>({2}, {3, -1})) == 0);
+namespace {
+
+template <class T, class Space>
+void check_by_hand() {
+  Linear<T, Space> layer({.in = 3, .out = 2});
+  layer.weight.value = Tensor<T, Space>({2, 3}, {1, 2, 3, -1, 0, 1});
+  layer.bias.value = Tensor<T, Space>({2}, {10, 20});
+  const auto result = test::run_backward(layer, Tensor<T, Space>({2, 3}, {1, 1, 1, 0, 2, 4}), Tensor<T, Space>({2, 2}, {1, 0, 2, -1}));
+  CHECK(test::relative_error(result.y.template to<Cpu>(), Tensor<T>({2, 2}, {16, 20, 26, 24})) == 0);
+  CHECK(test::relative_error(result.dx.template to<Cpu>(), Tensor<T>({2, 3}, {1, 2, 3, 3, 4, 5})) == 0);
+  CHECK(test::relative_error(layer.weight.gradient.template to<Cpu>(), Tensor<T>({2, 3}, {1, 5, 9, 0, -2, -4})) == 0);
+  CHECK(test::relative_error(layer.bias.gradient.template to<Cpu>(), Tensor<T>({2}, {3, -1})) == 0);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("Linear: a product worked by hand", Space, VENTRAL_TEST_SPACES) {
+  check_by_hand<float, Space>();
+  check_by_hand<double, Space>();
 }
 
 TEST_CASE_TEMPLATE("Linear: gradients by finite differences", Space, VENTRAL_TEST_SPACES) {
@@ -29,18 +39,19 @@ TEST_CASE_TEMPLATE("Linear: gradients by finite differences", Space, VENTRAL_TES
   }
 }
 
-TEST_CASE("Linear: leading axes are a batch, also an empty one") {
-  Linear<double> layer({.in = 6, .out = 33});
-  const auto x = test::random_tensor<double>({4, 5, 6});
-  const auto y = test::run(layer, x);
+TEST_CASE_TEMPLATE("Linear: leading axes are a batch, also an empty one", Space, VENTRAL_TEST_SPACES) {
+  Linear<double, Space> layer({.in = 6, .out = 33});
+  const auto x = test::random_tensor<double, Space>({4, 5, 6});
+  const auto y = test::run(layer, x).template to<Cpu>();
   CHECK(y.shape() == Shape{4, 5, 33});
-  Tensor<double> flat({20, 6});
+  Tensor<double, Space> flat({20, 6});
   flat.copy_from(x.reshaped({20, 6}));
-  const auto flat_y = test::run(layer, flat);
+  const auto flat_y = test::run(layer, flat).template to<Cpu>();
   CHECK(std::equal(y.begin(), y.end(), flat_y.begin()));
-  const auto empty = test::run_backward(layer, Tensor<double>({0, 6}), Tensor<double>({0, 33}));
+  const auto empty = test::run_backward(layer, Tensor<double, Space>({0, 6}), Tensor<double, Space>({0, 33}));
   CHECK(empty.y.shape() == Shape{0, 33});
-  for (const double v : layer.weight.gradient) CHECK(v == 0);
+  for (const double v : layer.weight.gradient.template to<Cpu>()) CHECK(v == 0);
+  for (const double v : layer.bias.gradient.template to<Cpu>()) CHECK(v == 0);
 }
 
 TEST_CASE("Linear: the same bits for any number of threads") {
@@ -55,6 +66,60 @@ TEST_CASE("Linear: the same bits for any number of threads") {
   CHECK(std::equal(one.y.begin(), one.y.end(), two.y.begin()));
   CHECK(std::equal(one.dx.begin(), one.dx.end(), two.dx.begin()));
   CHECK(std::equal(a.weight.gradient.begin(), a.weight.gradient.end(), b.weight.gradient.begin()));
+}
+
+TEST_CASE_TEMPLATE("Linear: Cuda agrees with Cpu, gradients accumulate", T, float, double) {
+  const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-14;
+  for (const bool bias : {true, false})
+    for (const Shape& shape : {Shape{1, 1, 1}, Shape{1, 13, 7}, Shape{3, 300, 5}, Shape{70, 17, 33}, Shape{600, 9, 2}, Shape{20, 64, 128}}) {
+      const Index rows = shape[0], in = shape[1], out = shape[2];
+      CAPTURE(to_string(shape));
+      Linear<T> layer({.in = in, .out = out, .bias = bias});
+      Linear<T, Cuda> on_cuda({.in = in, .out = out, .bias = bias});
+      on_cuda.weight.value = layer.weight.value.template to<Cuda>();
+      if (bias) {
+        layer.bias.value = test::random_tensor<T>({out}, 5);
+        on_cuda.bias.value = layer.bias.value.template to<Cuda>();
+      }
+      const auto x = test::random_tensor<T>({rows, in}, 1), dy = test::random_tensor<T>({rows, out}, 2);
+      for (int pass = 0; pass < 2; ++pass) {
+        const auto expected = test::run_backward(layer, x, dy);
+        const auto got = test::run_backward(on_cuda, x.template to<Cuda>(), dy.template to<Cuda>());
+        CHECK(test::relative_error(got.y.template to<Cpu>(), expected.y) < tolerance);
+        CHECK(test::relative_error(got.dx.template to<Cpu>(), expected.dx) < tolerance);
+      }
+      CHECK(test::relative_error(on_cuda.weight.gradient.template to<Cpu>(), layer.weight.gradient) < tolerance);
+      if (bias) CHECK(test::relative_error(on_cuda.bias.gradient.template to<Cpu>(), layer.bias.gradient) < tolerance);
+    }
+}
+
+TEST_CASE_TEMPLATE("linear kernels: 16 bits stored, float computed", T, bfloat16, half) {
+  const Index rows = 37, in = 50, out = 21;
+  const auto widen = [](const auto& x) {
+    auto y = Tensor<float>::uninitialized(x.shape());
+    for (Index i = 0; i < x.size(); ++i) y[i] = static_cast<float>(x[i]);
+    return y;
+  };
+  const auto x = test::random_tensor<T>({rows, in}, 1), w = test::random_tensor<T>({out, in}, 2), b = test::random_tensor<T>({out}, 3),
+             dy = test::random_tensor<T>({rows, out}, 4);
+  const auto wide_x = widen(x), wide_w = widen(w), wide_b = widen(b), wide_dy = widen(dy);
+  Tensor<float> y({rows, out}), dx({rows, in}), dw({out, in}), db({out});
+  linear_forward<float>(cpu::Stream{}, wide_x, wide_w, wide_b, y.ref());
+  linear_backward_input<float>(cpu::Stream{}, wide_w, wide_dy, dx.ref());
+  linear_backward_weight<float>(cpu::Stream{}, wide_x, wide_dy, dw.ref());
+  linear_backward_bias<float>(cpu::Stream{}, wide_dy, db.ref());
+
+  const auto cuda_x = x.template to<Cuda>(), cuda_w = w.template to<Cuda>(), cuda_b = b.template to<Cuda>(), cuda_dy = dy.template to<Cuda>();
+  Tensor<T, Cuda> cuda_y({rows, out}), cuda_dx({rows, in}), cuda_dw({out, in}), cuda_db({out});
+  linear_forward<T>(Cuda::stream(), cuda_x, cuda_w, cuda_b, cuda_y.ref());
+  linear_backward_input<T>(Cuda::stream(), cuda_w, cuda_dy, cuda_dx.ref());
+  linear_backward_weight<T>(Cuda::stream(), cuda_x, cuda_dy, cuda_dw.ref());
+  linear_backward_bias<T>(Cuda::stream(), cuda_dy, cuda_db.ref());
+  const double tolerance = std::is_same_v<T, half> ? 0x1p-11 : 0x1p-8;  // rounded once, on writing
+  CHECK(test::relative_error(widen(cuda_y.template to<Cpu>()), y) < tolerance);
+  CHECK(test::relative_error(widen(cuda_dx.template to<Cpu>()), dx) < tolerance);
+  CHECK(test::relative_error(widen(cuda_dw.template to<Cpu>()), dw) < tolerance);
+  CHECK(test::relative_error(widen(cuda_db.template to<Cpu>()), db) < tolerance);
 }
 
 TEST_CASE("Linear: parameters, FLOPs, error messages") {

@@ -40,6 +40,14 @@ Tensor<double> direct(const LocalContrastNormOptions& o, const Tensor<double>& x
 const LocalContrastNormOptions variants[] = {{},           {.size = 3}, {.size = 5, .sigma = 3},     {.size = 7, .constant = 0.9},
                                              {.size = 25}, {.size = 1}, {.size = 5, .smallest = 0.9}};
 
+/// y and dx, on the CPU.
+template <class Space, class T>
+test::Result<T, Cpu> outcome(const LocalContrastNormOptions& o, const Tensor<T>& x, const Tensor<T>& dy) {
+  LocalContrastNorm<T, Space> layer(o);
+  const auto r = test::run_backward(layer, x.template to<Space>(), dy.template to<Space>());
+  return {r.y.template to<Cpu>(), r.dx.template to<Cpu>()};
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("LocalContrastNorm: agrees with the formula", Space, VENTRAL_TEST_SPACES) {
@@ -56,7 +64,7 @@ TEST_CASE_TEMPLATE("LocalContrastNorm: agrees with the formula", Space, VENTRAL_
 
 TEST_CASE_TEMPLATE("LocalContrastNorm: gradients, through the deviation and its mean", Space, VENTRAL_TEST_SPACES) {
   for (const auto& o : variants) {
-    const auto x = test::random_tensor<double>({2, 2, 6, 7}, 5, 1);
+    const auto x = test::random_tensor<double, Space>({2, 2, 6, 7}, 5, 1);
     LocalContrastNorm<double, Space> layer(o);
     test::check_gradient(layer, x, {.max_elements = 60});
     Sequential<double, Space> behind;
@@ -64,27 +72,60 @@ TEST_CASE_TEMPLATE("LocalContrastNorm: gradients, through the deviation and its 
     test::check_gradient(behind, x, {.max_elements = 60});
   }
   LocalContrastNorm<double, Space> layer({.size = 3});
-  test::check_gradient(layer, test::random_tensor<double>({1, 1, 5, 4}));
-  test::check_gradient(layer, test::random_tensor<double>({2, 3, 1, 1}));
+  test::check_gradient(layer, test::random_tensor<double, Space>({1, 1, 5, 4}));
+  test::check_gradient(layer, test::random_tensor<double, Space>({2, 3, 1, 1}));
 }
 
-TEST_CASE("LocalContrastNorm: brightness drops out, contrast too, a uniform image gives 0") {
-  LocalContrastNorm<double> layer({.size = 5});
+TEST_CASE("LocalContrastNorm: Cuda agrees with the CPU on awkward shapes") {
+  for (const Shape& shape : {Shape{2, 3, 17, 23}, Shape{1, 1, 1, 1}, Shape{3, 5, 1, 37}, Shape{5, 1, 41, 1}, Shape{1, 2, 2, 3}})
+    for (const auto& o : variants) {
+      INFO(to_string(shape) << " size " << o.size);
+      const auto x = test::random_tensor<double>(shape, 2, 3), dy = test::random_tensor<double>(shape, 4);
+      const auto found = outcome<Cuda>(o, x, dy), expected = outcome<Cpu>(o, x, dy);
+      const double tolerance = shape.size() == 1 ? 1e-9 : 1e-12;  // one pixel: all is rounding over `smallest`
+      CHECK(test::relative_error(found.y, expected.y) < tolerance);
+      CHECK(test::relative_error(found.dx, expected.dx) < tolerance);
+      if (shape.size() < 100) continue;
+      const auto narrow = outcome<Cuda>(o, x.cast<float>(), dy.cast<float>());
+      CHECK(test::relative_error(narrow.y, expected.y) < 1e-5);
+      CHECK(test::relative_error(narrow.dx, expected.dx) < 1e-5);
+    }
+}
+
+TEST_CASE_TEMPLATE("LocalContrastNorm: 16-bit storage, computed with in float", T, bfloat16, half) {
+  const double rounding = std::is_same_v<T, half> ? 0x1p-11 : 0x1p-8;
+  for (const auto& o : {variants[0], variants[2], variants[3]}) {
+    const auto x = test::random_tensor<double>({2, 3, 13, 9}, 2, 3).cast<T>(), dy = test::random_tensor<double>({2, 3, 13, 9}, 4).cast<T>();
+    const auto expected = outcome<Cpu>(o, x.template cast<double>(), dy.template cast<double>());
+    const auto found = outcome<Cuda>(o, x, dy);
+    CHECK(test::relative_error(found.y, expected.y) < 2 * rounding);
+    CHECK(test::relative_error(found.dx, expected.dx) < 8 * rounding);
+  }
+}
+
+TEST_CASE_TEMPLATE("LocalContrastNorm: brightness drops out, contrast too, a uniform image gives 0", Space, VENTRAL_TEST_SPACES) {
+  LocalContrastNorm<double, Space> layer({.size = 5});
   const auto x = test::random_tensor<double>({1, 1, 9, 9});
   Tensor<double> other = x.clone();
   for (double& v : other) v = 3 * v + 40;
-  CHECK(test::relative_error(test::run(layer, other), test::run(layer, x)) < 1e-12);
-  LocalContrastNorm<float> single;
-  const auto flat = Tensor<float>::full({1, 2, 12, 12}, 7);
-  const auto r = test::run_backward(single, flat, Tensor<float>::full({1, 2, 12, 12}, 1));
+  CHECK(test::relative_error(test::run(layer, other.to<Space>()).template to<Cpu>(), test::run(layer, x.to<Space>()).template to<Cpu>()) < 1e-12);
+  const auto r = outcome<Space>({}, Tensor<float>::full({1, 2, 12, 12}, 7), Tensor<float>::full({1, 2, 12, 12}, 1));
   for (const float v : r.y) CHECK(std::abs(v) < 0.02f);  // rounding over `smallest`
   for (const float v : r.dx) CHECK(std::isfinite(v));
 }
 
-TEST_CASE("LocalContrastNorm: empty batch, threads, NaN, errors") {
+TEST_CASE_TEMPLATE("LocalContrastNorm: empty batch, NaN", Space, VENTRAL_TEST_SPACES) {
+  CHECK(outcome<Space>({}, Tensor<float>({0, 3, 5, 5}), Tensor<float>({0, 3, 5, 5})).dx.empty());
+  CHECK(outcome<Space>({}, Tensor<float>({2, 3, 0, 5}), Tensor<float>({2, 3, 0, 5})).y.empty());
+  auto bad = Tensor<float>::full({1, 1, 20, 20}, 1);
+  bad.at(0, 0, 3, 3) = NAN;
+  const auto y = outcome<Space>({}, bad, bad).y;
+  CHECK(std::isnan(y.at(0, 0, 3, 3)));
+  CHECK(std::isfinite(y.at(0, 0, 19, 19)));
+}
+
+TEST_CASE("LocalContrastNorm: threads, errors") {
   LocalContrastNorm<float> layer;
-  CHECK(test::run_backward(layer, Tensor<float>({0, 3, 5, 5}), Tensor<float>({0, 3, 5, 5})).dx.empty());
-  CHECK(test::run(layer, Tensor<float>({2, 3, 0, 5})).empty());
   const auto x = test::random_tensor<float>({19, 2, 11, 12});
   const int before = cpu::threads();
   cpu::set_threads(1);
@@ -93,9 +134,6 @@ TEST_CASE("LocalContrastNorm: empty batch, threads, NaN, errors") {
   const auto three = test::run_backward(layer, x, x);
   cpu::set_threads(before);
   CHECK(std::equal(one.dx.begin(), one.dx.end(), three.dx.begin()));
-  auto bad = Tensor<float>::full({1, 1, 20, 20}, 1);
-  bad.at(0, 0, 3, 3) = NAN;
-  CHECK(std::isnan(test::run(layer, bad).at(0, 0, 3, 3)));
 
   const auto refused = [](LocalContrastNormOptions o) { return test::message_of<Error>([&] { LocalContrastNorm<float> l(o); }); };
   CHECK(refused({.size = 4}) == "LocalContrastNorm: size 4; an odd number of pixels below 2^20 is needed");

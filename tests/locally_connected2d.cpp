@@ -62,6 +62,54 @@ TEST_CASE_TEMPLATE("locally connected: every output and gradient against the for
     }
 }
 
+namespace {
+
+/// The CUDA kernels against those of the CPU in double: y, dx, and gradients added to what is there already.
+template <class T>
+void check_on_cuda(const LocallyConnected2dOptions& o, Index batch, double tolerance) {
+  INFO("kernel " << o.kernel.h << "x" << o.kernel.w << ", stride " << o.stride.h << ", in " << o.in << ", out " << o.out << ", batch " << batch);
+  const LocallyConnected2d<T, Cuda> shapes(o);
+  const Shape in{batch, o.in, o.height, o.width}, out = shapes.output_shape(in), weights = shapes.weight.value.shape(), biases{o.out, out[2], out[3]};
+  const WindowPlan plan = place(shapes.window(), o.height, o.width, "test");
+  const auto x = test::random_tensor<T>(in, 1), w = test::random_tensor<T>(weights, 2), b = test::random_tensor<T>(biases, 3);
+  const auto dy = test::random_tensor<T>(out, 4), dw = test::random_tensor<T>(weights, 5), db = test::random_tensor<T>(biases, 6);
+
+  Tensor<double> y(out), dx(in), dw_sum = dw.template cast<double>(), db_sum = db.template cast<double>();
+  const auto x_ = x.template cast<double>(), w_ = w.template cast<double>(), b_ = b.template cast<double>(), dy_ = dy.template cast<double>();
+  locally_connected_forward<double>(Cpu::stream(), plan, x_, w_, o.bias ? In<double>(b_) : In<double>(), y);
+  locally_connected_backward_input<double>(Cpu::stream(), plan, w_, dy_, dx);
+  locally_connected_backward_weight<double>(Cpu::stream(), plan, x_, dy_, dw_sum);
+  locally_connected_backward_bias<double>(Cpu::stream(), dy_, db_sum);
+
+  const auto on = [](const Tensor<T>& values) { return values.template to<Cuda>(); };
+  const auto cx = on(x), cw = on(w), cb = on(b), cdy = on(dy);
+  auto cy = Tensor<T, Cuda>::full(out, T(NAN)), cdx = Tensor<T, Cuda>::full(in, T(NAN)), cdw = on(dw), cdb = on(db), again = on(dw);
+  locally_connected_forward<T>(Cuda::stream(), plan, cx, cw, o.bias ? In<T, Cuda>(cb) : In<T, Cuda>(), cy);
+  locally_connected_backward_input<T>(Cuda::stream(), plan, cw, cdy, cdx);
+  locally_connected_backward_weight<T>(Cuda::stream(), plan, cx, cdy, cdw);
+  locally_connected_backward_weight<T>(Cuda::stream(), plan, cx, cdy, again);
+  locally_connected_backward_bias<T>(Cuda::stream(), cdy, cdb);
+  CHECK(test::relative_error(cy.template to<Cpu>(), y) < tolerance);
+  CHECK(test::relative_error(cdx.template to<Cpu>(), dx) < tolerance);
+  CHECK(test::relative_error(cdw.template to<Cpu>(), dw_sum) < tolerance);
+  CHECK(test::relative_error(cdb.template to<Cpu>(), db_sum) < tolerance);
+  CHECK(test::relative_error(cdw.template to<Cpu>(), again.template to<Cpu>()) == 0);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("locally connected: Cuda agrees with Cpu", T, float, double, bfloat16, half) {
+  const double tolerance = sizeof(T) == 8 ? 1e-14 : sizeof(T) == 4 ? 2e-6 : std::is_same_v<T, half> ? 5e-4 : 4e-3;
+  for (const auto& o : settings())
+    for (const Index batch : {1, 3, 21}) check_on_cuda<T>(o, batch, tolerance);
+  check_on_cuda<T>({.in = 5, .out = 9, .height = 9, .width = 11, .kernel = {4, 3}, .stride = {1, 2}, .padding = {2, 0, 0, 1}}, 9, tolerance);  // more than a tile of all
+  check_on_cuda<T>({.in = 5, .out = 6, .height = 13, .width = 10, .kernel = 3, .padding = 1}, 2, tolerance);
+  check_on_cuda<T>({.in = 2, .out = 5, .height = 4, .width = 3, .kernel = 2}, 67, tolerance);
+  check_on_cuda<T>({.in = 2, .out = 2, .height = 7, .width = 8, .kernel = 3, .stride = {3, 2}, .padding = 2, .dilation = {2, 3}}, 10, tolerance);
+  check_on_cuda<T>({.in = 1, .out = 1, .height = 3, .width = 4, .kernel = 2, .stride = 9}, 2, tolerance);  // stride larger than the image
+  for (const Index batch : {2, 11}) check_on_cuda<T>({.in = 2, .out = 3, .height = 3, .width = 4, .kernel = 2, .stride = (Index{1} << 31) - 1, .padding = 1}, batch, tolerance);  // 64 bits
+}
+
 TEST_CASE_TEMPLATE("locally connected: gradients", Space, VENTRAL_TEST_SPACES) {
   for (const auto& o : settings()) {
     if (o.padding.top == 3) continue;  // weights that see padding alone have no gradient
@@ -74,17 +122,18 @@ TEST_CASE_TEMPLATE("locally connected: gradients", Space, VENTRAL_TEST_SPACES) {
   }
 }
 
-TEST_CASE("locally connected: gradients accumulate, frozen parameters are left alone, empty batch") {
-  LocallyConnected2d<double> layer({.in = 1, .out = 1, .height = 1, .width = 2, .kernel = 1});
-  layer.weight.value = Tensor<double>({2, 1, 1}, {2, 3});
-  const Tensor<double> x({1, 1, 1, 2}, {5, 7}), dy({1, 1, 1, 2}, {1, 10});
-  CHECK(test::relative_error(test::run_backward(layer, x, dy).y, Tensor<double>({1, 1, 1, 2}, {10, 21})) == 0);
+TEST_CASE_TEMPLATE("locally connected: gradients accumulate, frozen parameters are left alone, empty batch", Space, VENTRAL_TEST_SPACES) {
+  LocallyConnected2d<double, Space> layer({.in = 1, .out = 1, .height = 1, .width = 2, .kernel = 1});
+  layer.weight.value = Tensor<double, Space>({2, 1, 1}, {2, 3});
+  const Tensor<double, Space> x({1, 1, 1, 2}, {5, 7}), dy({1, 1, 1, 2}, {1, 10});
+  const auto has = [](const Tensor<double, Space>& values, const Tensor<double>& expected) { return test::relative_error(values.template to<Cpu>(), expected) == 0; };
+  CHECK(has(test::run_backward(layer, x, dy).y, Tensor<double>({1, 1, 1, 2}, {10, 21})));
   layer.bias.frozen = true;
   test::run_backward(layer, x, dy);
-  CHECK(test::relative_error(layer.weight.gradient, Tensor<double>({2, 1, 1}, {10, 140})) == 0);
-  CHECK(test::relative_error(layer.bias.gradient, Tensor<double>({1, 1, 2}, {1, 10})) == 0);
-  CHECK(test::run_backward(layer, Tensor<double>({0, 1, 1, 2}), Tensor<double>({0, 1, 1, 2})).dx.shape() == Shape{0, 1, 1, 2});
-  CHECK(test::relative_error(layer.weight.gradient, Tensor<double>({2, 1, 1}, {10, 140})) == 0);
+  CHECK(has(layer.weight.gradient, Tensor<double>({2, 1, 1}, {10, 140})));
+  CHECK(has(layer.bias.gradient, Tensor<double>({1, 1, 2}, {1, 10})));
+  CHECK(test::run_backward(layer, Tensor<double, Space>({0, 1, 1, 2}), Tensor<double, Space>({0, 1, 1, 2})).dx.shape() == Shape{0, 1, 1, 2});
+  CHECK(has(layer.weight.gradient, Tensor<double>({2, 1, 1}, {10, 140})));
 }
 
 TEST_CASE("locally connected: the same bits on one and two threads") {

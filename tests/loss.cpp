@@ -35,6 +35,38 @@ void check_loss_gradient(Loss loss, const Tensor<double, Space>& x, const Tensor
   CHECK(report.passed(1e-6));
 }
 
+/// Loss, gradient and values of each position, on the CPU.
+template <class T>
+struct Outcome {
+  double loss;
+  Tensor<T> dx, values;
+};
+template <template <class, class> class Loss, class Space, class T, class Target, class Options>
+Outcome<T> outcome(const Options& o, const Tensor<T>& x, const Tensor<Target>& target) {
+  Loss<T, Space> loss(o);
+  const auto scores = x.template to<Space>();
+  const auto goal = target.template to<Space>();
+  Tensor<T, Space> dx(x.shape()), values(target.shape());
+  const double value = loss(scores, goal, dx);
+  loss.values(scores, goal, values);
+  return {value, dx.template to<Cpu>(), values.template to<Cpu>()};
+}
+
+/// Checks Cuda's outcome against the CPU's in double.
+template <template <class, class> class Loss, class T, class Target, class Options>
+void check_agreement(const Options& o, const Tensor<double>& x, const Tensor<Target>& target, double tolerance) {
+  const Tensor<T> narrow = x.cast<T>();
+  const auto expected = outcome<Loss, Cpu>(o, narrow.template cast<double>(), target);
+  const auto found = [&] {
+    if constexpr (std::is_same_v<Target, std::int32_t>) return outcome<Loss, Cuda>(o, narrow, target);
+    else return outcome<Loss, Cuda>(o, narrow, target.template cast<T>());
+  }();
+  INFO(std::string(Loss<T, Cuda>::kind) << " of " << to_string(x.shape()));
+  CHECK(found.loss == doctest::Approx(expected.loss).epsilon(tolerance));
+  CHECK(test::relative_error(found.dx, expected.dx) < tolerance);
+  CHECK(test::relative_error(found.values, expected.values) < tolerance);
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("cross-entropy: reference values", Space, VENTRAL_TEST_SPACES) {
@@ -125,6 +157,68 @@ TEST_CASE_TEMPLATE("losses: empty batch, everything ignored, extremes", Space, V
     CHECK(std::isnan(loss(bad, labels<Space>({1}, {y}))));
     CHECK(std::isnan(Hinge<float, Space>()(bad, labels<Space>({1}, {y}))));
   }
+}
+
+TEST_CASE("losses: Cuda agrees with the CPU; positions alone, in warps, in several blocks, in blocks that go round") {
+  const HingeOptions sum{.reduction = Reduction::sum};
+  for (const Shape& shape : {Shape{1, 1}, Shape{131, 10}, Shape{37, 33}, Shape{300, 32}, Shape{3, 100}, Shape{5, 7, 61}, Shape{1, 40, 1}, Shape{2, 65, 1}}) {
+    const Index classes = shape[1];
+    Shape positions{shape[0]};
+    for (int axis = 2; axis < shape.rank(); ++axis) positions.push_back(shape[axis]);
+    CrossEntropyOptions options{.smoothing = 0.1, .ignore = 1};
+    for (Index c = 0; c < classes; ++c) options.class_weights.push_back(0.5 + 0.01 * static_cast<double>(c % 7));
+    const auto x = test::random_tensor<double>(shape, 4, 0.5, 3), target = test::random_tensor<double>(shape, 5, 0.5, 0.2);
+    const auto y = random_labels<Cpu>(positions, classes);
+    check_agreement<SoftmaxCrossEntropy, double>(CrossEntropyOptions(), x, y, 1e-12);
+    check_agreement<SoftmaxCrossEntropy, double>(options, x, y, 1e-12);
+    check_agreement<NegativeLogLikelihood, double>(options, x, y, 1e-12);
+    options.reduction = Reduction::sum;  // a mean's gradients come close to half's smallest number
+    check_agreement<SoftmaxCrossEntropy, float>(options, x, y, 1e-6);
+    check_agreement<SoftmaxCrossEntropy, bfloat16>(options, x, y, 0x1p-8);
+    check_agreement<SoftmaxCrossEntropy, half>(options, x, y, 0x1p-9);
+    if (classes > 1) check_agreement<Hinge, double>(sum, x, y, 1e-12), check_agreement<Hinge, float>(sum, x, y, 1e-6);
+    check_agreement<MSE, double>(MSEOptions(), x, target, 1e-12);
+    check_agreement<MSE, float>(MSEOptions(), x, target, 1e-6);
+    check_agreement<BCEWithLogits, double>(BCEWithLogitsOptions{.positive_weight = 3}, x, target, 1e-12);
+    check_agreement<BCEWithLogits, float>(BCEWithLogitsOptions{.positive_weight = 3}, x, target, 1e-6);
+  }
+  const auto many = test::random_tensor<double>({8300, 32}), wide = test::random_tensor<double>({1, 2, 520, 510});  // more than the threads of a launch
+  check_agreement<MSE, float>(MSEOptions(), many, test::random_tensor<double>({8300, 32}, 2), 1e-6);
+  check_agreement<SoftmaxCrossEntropy, float>(CrossEntropyOptions(), many, random_labels<Cpu>({8300}, 32), 1e-6);
+  check_agreement<SoftmaxCrossEntropy, float>(CrossEntropyOptions(), wide, random_labels<Cpu>({1, 520, 510}, 2), 1e-6);
+  auto signs = random_labels<Cpu>({33, 31}, 2);
+  for (auto& v : signs) v = 2 * v - 1;
+  check_agreement<Hinge, double>(sum, test::random_tensor<double>({33, 31}), signs, 1e-13);
+}
+
+TEST_CASE_TEMPLATE("losses: rows of NaN, infinity and ties, in rows for a thread and for a warp", Space, VENTRAL_TEST_SPACES) {
+  for (const Index classes : {4, 40}) {
+    Tensor<float> x({5, classes});
+    for (Index c = 0; c < classes; ++c) x.at(1, c) = 3, x.at(2, c) = -INFINITY, x.at(3, c) = static_cast<float>(c), x.at(4, c) = static_cast<float>(-c);
+    x.at(0, classes - 2) = NAN, x.at(2, 1) = 0, x.at(4, 0) = NAN;
+    const auto r = outcome<SoftmaxCrossEntropy, Space>(CrossEntropyOptions{.reduction = Reduction::sum}, x, labels<Cpu>({5}, {0, 2, 1, 1, 1}));
+    CHECK(std::isnan(r.values[0]));
+    CHECK(r.values[1] == doctest::Approx(std::log(static_cast<double>(classes))));
+    CHECK(r.values[2] == 0);
+    CHECK(r.values[3] == doctest::Approx(static_cast<double>(classes) - 2 - std::log1p(-std::exp(-1.0))).epsilon(0.01));
+    CHECK(std::isnan(r.values[4]));
+    CHECK(r.dx.at(1, 2) == doctest::Approx(1 / static_cast<double>(classes) - 1));
+    CHECK(r.dx.at(2, 1) == 0);
+    CHECK(std::isnan(r.dx.at(4, classes - 1)));
+  }
+}
+
+TEST_CASE_TEMPLATE("losses: the first bad label is named, whichever block finds it", Space, VENTRAL_TEST_SPACES) {
+  const Index threads = 1024 * 256;  // of a launch: the next label is the first thread's again
+  const Tensor<float, Space> x({400, 3, 5}), score({threads + 2000});
+  Tensor<std::int32_t> y({400, 5}), sign = Tensor<std::int32_t>::full({threads + 2000}, 1);
+  const auto bad_label = [&] { return test::message_of<Error>([&] { SoftmaxCrossEntropy<float, Space>()(x, y.to<Space>()); }); };
+  y.at(399, 4) = 3;
+  CHECK(bad_label() == "SoftmaxCrossEntropy: label 3 at [399,4] is not in 0..2");
+  y.at(250, 1) = -7, y.at(250, 2) = 9;
+  CHECK(bad_label() == "SoftmaxCrossEntropy: label -7 at [250,1] is not in 0..2");
+  sign[1500] = 0, sign[1999] = 2, sign[threads + 1500] = 3;
+  CHECK(test::message_of<Error>([&] { Hinge<float, Space>()(score, sign.to<Space>()); }) == "Hinge: label 0 at [1500] is not -1 or 1, the labels of two classes");
 }
 
 TEST_CASE("losses: the same bits for any number of threads") {

@@ -52,6 +52,38 @@ void check_steps(const Options& options, const std::vector<double>& expected) {
   CHECK(test::relative_error(b, all) < 1e-5);
 }
 
+/// Parameters of many sizes after four steps, in the third of which some are frozen. Some sizes are those of a block's share, or one element away.
+template <template <class, class> class Method, class Space, class T, class Options>
+std::vector<Tensor<T>> after_steps(const Options& options) {
+  std::vector<std::unique_ptr<Parameter<T, Space>>> owned;
+  Parameters<T, Space> list;
+  for (int i = 0; i < 60; ++i) {
+    const Index sizes[] = {1, 2047, 31, 2048, 5, 2049, 0, 4097, 257, 12};
+    owned.push_back(std::make_unique<Parameter<T, Space>>());
+    owned.back()->value = test::random_tensor<T, Space>({sizes[i % 10] + i / 10}, static_cast<std::uint64_t>(i));
+    list.push_back({concat("p", i), owned.back().get()});
+  }
+  Method<T, Space> method(list, options);
+  for (int step = 0; step < 4; ++step) {
+    for (std::size_t i = 0; i < owned.size(); ++i) {
+      set_gradient(*owned[i]);
+      owned[i]->frozen = step == 2 && i % 7 == 3;
+    }
+    method.step();
+  }
+  std::vector<Tensor<T>> out;
+  for (const auto& p : owned) out.push_back(p->value.template to<Cpu>());
+  return out;
+}
+template <template <class, class> class Method, class T, class Options>
+void check_agreement(const Options& options, double tolerance) {
+  const auto expected = after_steps<Method, Cpu, T>(options), found = after_steps<Method, Cuda, T>(options);
+  for (std::size_t i = 0; i < expected.size(); ++i) {
+    INFO("parameter " << i);
+    CHECK(test::relative_error(found[i], expected[i]) < tolerance);
+  }
+}
+
 }  // namespace
 
 TEST_CASE_TEMPLATE("optimizers: five steps as PyTorch defines them", Space, VENTRAL_TEST_SPACES) {
@@ -112,6 +144,117 @@ TEST_CASE_TEMPLATE("optimizers: a step from copied state continues to the same b
   CHECK(test::message_of<Error>([&] { adam.set_counts({1, 2}); }) == "Adam: 2 step counts for 1 parameters");
 }
 
+TEST_CASE("optimizers: Cuda follows the CPU over steps of many parameters") {
+  check_agreement<SGD, double>(SGDOptions{.rate = 0.1, .weight_decay = 0.01}, 1e-14);
+  check_agreement<SGD, float>(SGDOptions{.rate = 0.05, .momentum = 0.9, .dampening = 0.5}, 1e-6);
+  check_agreement<Adam, float>(AdamOptions{.rate = 0.1, .weight_decay = 0.05}, 1e-5);
+  check_agreement<AdamW, double>(AdamWOptions{.rate = 0.1}, 1e-13);
+  check_agreement<RMSProp, float>(RMSPropOptions{.rate = 0.02}, 1e-5);
+  check_agreement<RMSProp, double>(RMSPropOptions{.rate = 0.02, .momentum = 0.5, .centered = true}, 1e-12);
+  check_agreement<Adagrad, float>(AdagradOptions{.rate = 0.3, .rate_decay = 0.1}, 1e-5);
+}
+
+TEST_CASE("optimizers: on Cuda a step allocates nothing after the first") {
+  namespace cuda = ventral::cuda::VENTRAL_CUDA_MODE;
+  auto p = start<float, Cuda>(3000), q = start<float, Cuda>(7);
+  set_gradient(p), set_gradient(q);
+  Adam<float, Cuda> adam({{"p", &p}, {"q", &q}});
+  adam.step();
+  const auto before = cuda::memory_use();
+  for (int i = 0; i < 3; ++i) adam.step();
+  const auto after = cuda::memory_use();
+  CHECK(after.tensors == before.tensors);
+  CHECK(after.most == before.most);
+}
+
+TEST_CASE_TEMPLATE("optimizers: equal steps one after another", Space, VENTRAL_TEST_SPACES) {
+  auto p = start<double, Space>(5), q = start<double, Space>(40);
+  static_cast<void>(p.accumulated_gradient()), static_cast<void>(q.accumulated_gradient());
+  p.gradient.fill(0.25), q.gradient.fill(-1);
+  SGD<double, Space> sgd({{"p", &p}, {"q", &q}}, {.rate = 0.5});
+  for (int i = 0; i < 3; ++i) sgd.step();
+  CHECK(p.value.template to<Cpu>()[4] == -1 - 3 * 0.125);
+  CHECK(q.value.template to<Cpu>()[38] == 2 + 3 * 0.5);
+}
+
+TEST_CASE("optimizers: on Cuda, updates of an interrupted step are not run by the next one") {
+  auto lost = start<float, Cuda>(), trained = start<float, Cuda>();
+  set_gradient(lost), set_gradient(trained);
+  sgd_update(Cuda::stream(), SGDStep{.rate = 1, .momentum = 0, .dampening = 0, .weight_decay = 0, .nesterov = false, .count = 1}, lost.gradient, lost.value.ref(),
+             Out<float, Cuda>());
+  SGD<float, Cuda> sgd({{"trained", &trained}}, {.rate = 1});
+  sgd.step();
+  const auto before = start<float, Cpu>();
+  CHECK(test::relative_error(lost.value.to<Cpu>(), before.value) == 0);
+  CHECK(test::relative_error(trained.value.to<Cpu>(), before.value) > 0.1);
+}
+
+TEST_CASE("optimizers: on Cuda, steps of several methods, types and streams one after another") {
+  namespace cuda = ventral::cuda::VENTRAL_CUDA_MODE;
+  const auto train = [](auto space, auto on_stream) {
+    using Space = decltype(space);
+    auto a = start<float, Space>(5000), b = start<float, Space>(6000);
+    auto c = start<double, Space>(300);
+    SGD<float, Space> first({{"a", &a}}, {.rate = 0.1, .momentum = 0.9});
+    Adam<float, Space> second({{"b", &b}});
+    RMSProp<double, Space> third({{"c", &c}});
+    for (int i = 0; i < 4; ++i) {
+      set_gradient(a), set_gradient(b), set_gradient(c);
+      first.step();
+      on_stream([&] { second.step(); });
+      third.step();
+    }
+    Tensor<double> all({3});
+    all[0] = dot(a.value.stream(), std::as_const(a.value).ref(), std::as_const(a.value).ref());
+    all[1] = dot(b.value.stream(), std::as_const(b.value).ref(), std::as_const(b.value).ref());
+    all[2] = dot(c.value.stream(), std::as_const(c.value).ref(), std::as_const(c.value).ref());
+    return all;
+  };
+  const auto expected = train(Cpu(), [](auto step) { step(); });
+  const auto found = train(Cuda(), [](auto step) {
+    const cuda::OwnStream stream;
+    const cuda::UseStream use(stream);
+    step();
+    cuda::synchronize();
+  });
+  CHECK(test::relative_error(found, expected) < 1e-6);
+}
+
+TEST_CASE_TEMPLATE("sums, limits and scaling of arrays, of all sizes", Space, VENTRAL_TEST_SPACES) {
+  for (const Index n : {0, 1, 31, 255, 257, 4099, 70001}) {
+    INFO("size " << n);
+    const auto a = test::random_tensor<float>({n}, 1), b = test::random_tensor<float>({n}, 2);
+    double product = 0, sum = 0, most = 0;
+    Tensor<float> mixed({n}), limited({n});
+    for (Index i = 0; i < n; ++i) {
+      product += static_cast<double>(a[i]) * static_cast<double>(b[i]), sum += std::abs(static_cast<double>(a[i]));
+      most = std::max(most, std::abs(static_cast<double>(a[i])));
+      mixed[i] = 2 * a[i] - 0.5f * b[i], limited[i] = std::min(0.3f, std::max(-0.3f, a[i]));
+    }
+    auto x = a.to<Space>(), y = b.to<Space>();
+    const auto stream = x.stream();
+    const In<float, Space> xs = std::as_const(x).ref(), ys = std::as_const(y).ref();
+    CHECK(dot(stream, xs, ys) == doctest::Approx(product).epsilon(1e-12));
+    CHECK(absolute_sum(stream, xs) == doctest::Approx(sum).epsilon(1e-12));
+    CHECK(absolute_max(stream, xs) == most);
+    scaled_sum(stream, 2, xs, -0.5, y.ref());
+    CHECK(test::relative_error(y.template to<Cpu>(), mixed) < 1e-6);
+    auto fresh = Tensor<float, Space>::full({n}, NAN);
+    scaled_sum(stream, -3, xs, 0, fresh.ref());
+    if (n > 0) CHECK(fresh.template to<Cpu>()[n - 1] == -3 * a[n - 1]);
+    limit_values(stream, 0.3, x.ref());
+    CHECK(test::relative_error(x.template to<Cpu>(), limited) == 0);
+  }
+  auto bad = Tensor<double>({5}, {1, -7, NAN, 2, -3});
+  auto x = bad.to<Space>();
+  CHECK(std::isnan(absolute_max(x.stream(), In<double, Space>(x.ref()))));
+  limit_values(x.stream(), 2.5, x.ref());
+  const auto limited = x.template to<Cpu>();
+  CHECK(std::isnan(limited[2]));
+  CHECK(limited[1] == -2.5);
+  CHECK(limited[3] == 2);
+}
+
 TEST_CASE("optimizers: the same bits for any number of threads") {
   const int before = cpu::threads();
   Tensor<float> out[2];
@@ -162,7 +305,7 @@ TEST_CASE_TEMPLATE("L-BFGS: a quadratic and Rosenbrock's valley", Space, VENTRAL
     y.value = Tensor<double, Cpu>({2}, {1, 2}).to<Space>();
     const bool wolfe = search == LineSearch::strong_wolfe;
     LBFGS<double, Space> lbfgs({{"x", &x}, {"still", &still}, {"y", &y}},
-                               {.rate = wolfe ? 1 : 0.1, .iterations = wolfe ? 100 : 1000, .change_tolerance = 1e-14, .history = 10, .line_search = search});
+                               {.rate = wolfe ? 1 : 0.3, .iterations = wolfe ? 100 : 1000, .change_tolerance = 1e-14, .history = 10, .line_search = search});
     CHECK(lbfgs.step(rosenbrock) == doctest::Approx(4.84 + 100 * 0.44 * 0.44 + 75));
     CHECK(rosenbrock() < 1e-10);
     CHECK(x.value.template to<Cpu>()[0] == doctest::Approx(1).epsilon(1e-5));

@@ -1,6 +1,6 @@
 #include "ventral/layers/parallel.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 #include "ventral/layers/conv2d.hpp"
 #include "ventral/layers/gdn.hpp"
@@ -57,6 +57,30 @@ TEST_CASE_TEMPLATE("Parallel: gradients", Space, VENTRAL_TEST_SPACES) {
   Parallel<double, Space> rows;
   rows.add("a", Tanh<double, Space>()).add("b", Sigmoid<double, Space>());
   test::check_gradient(rows, test::random_tensor<double, Space>({3, 4}));
+}
+
+namespace {
+
+/// Branches without trained layers, joined in either way.
+template <class Check>
+void for_each_join(const Check& check) {
+  for (const Join join : {Join::concatenate, Join::add})
+    check([join]<class T, class Space> {
+      Parallel<T, Space> p({.join = join});
+      p.add("tanh", Tanh<T, Space>({.gain = 0.75})).add("sigmoid", Sigmoid<T, Space>()).add("relu", ReLU<T, Space>());
+      return p;
+    });
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("Parallel: the same on Cuda as on Cpu", T, float, double) {
+  for (const Shape& shape : {Shape{3, 1}, Shape{3, 5, 7}, Shape{2, 3, 4, 8}, Shape{0, 2, 4, 4}})
+    for_each_join([&](const auto& make) { test::check_agreement<T>(make, shape); });
+}
+
+TEST_CASE_TEMPLATE("Parallel: 16-bit numbers against float", T, bfloat16, half) {
+  for_each_join([&](const auto& make) { test::check_narrow<T>(make, {3, 5, 7}, 6); });
 }
 
 TEST_CASE("Parallel: names, freezing, receptive field, no dx, empty batch") {

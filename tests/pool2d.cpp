@@ -2,7 +2,7 @@
 
 #include <vector>
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -130,18 +130,23 @@ TEST_CASE_TEMPLATE("pooling: gradients", Space, VENTRAL_TEST_SPACES) {
   check(LpPool2d<double, Space>({.kernel = 3, .stride = 2, .padding = 1, .p = 3.5}));
 }
 
-TEST_CASE("max pooling: the first of equal maxima gets the gradient, negative input survives padding, NaN is not hidden") {
-  MaxPool2d<float> pool({.kernel = 3, .stride = 3, .padding = 1, .rounding = Rounding::ceil});
-  const auto equal = test::run_backward(pool, Tensor<float>::full({1, 1, 4, 4}, -7), Tensor<float>({1, 1, 2, 2}, {1, 2, 3, 4}));
+TEST_CASE_TEMPLATE("max pooling: the first of equal maxima gets the gradient, negative input survives padding, NaN is not hidden", Space,
+                   VENTRAL_TEST_SPACES) {
+  const auto both = [](auto& layer, const Tensor<float>& x, const Tensor<float>& dy) {
+    const auto r = test::run_backward(layer, x.to<Space>(), dy.to<Space>());
+    return test::Result<float, Cpu>{r.y.template to<Cpu>(), r.dx.template to<Cpu>()};
+  };
+  MaxPool2d<float, Space> pool({.kernel = 3, .stride = 3, .padding = 1, .rounding = Rounding::ceil});
+  const auto equal = both(pool, Tensor<float>::full({1, 1, 4, 4}, -7), Tensor<float>({1, 1, 2, 2}, {1, 2, 3, 4}));
   CHECK(test::relative_error(equal.y, Tensor<float>::full({1, 1, 2, 2}, -7)) == 0);
   CHECK(test::relative_error(equal.dx, Tensor<float>({1, 1, 4, 4}, {1, 0, 2, 0, 0, 0, 0, 0, 3, 0, 4, 0, 0, 0, 0, 0})) == 0);
 
-  MaxPool2d<float> pairs({.kernel = {1, 2}});
+  MaxPool2d<float, Space> pairs({.kernel = {1, 2}});
   for (const Index w : {Index{8}, Index{34}, Index{70}}) {  // scalars and each width of register
     auto x = Tensor<float>::full({1, 1, 1, w}, -INFINITY);
     x[1] = x[2] = x[w - 1] = NAN;
     x[w - 3] = INFINITY;
-    const auto r = test::run_backward(pairs, x, Tensor<float>::full({1, 1, 1, w / 2}, 1));
+    const auto r = both(pairs, x, Tensor<float>::full({1, 1, 1, w / 2}, 1));
     bool right = true;
     for (Index o = 0; o < w / 2; ++o) {
       const bool nan = o < 2 || o == w / 2 - 1;
@@ -153,34 +158,108 @@ TEST_CASE("max pooling: the first of equal maxima gets the gradient, negative in
   }
 }
 
-TEST_CASE("max pooling: positions of the winners from the kernel") {
-  const Tensor<float> x({1, 2, 2, 4}, {1, 9, 3, 3, 4, 5, 2, 3, 0, 0, 0, 8, 0, 0, 7, 0});
+TEST_CASE_TEMPLATE("max pooling: positions of the winners from the kernel", Space, VENTRAL_TEST_SPACES) {
+  const auto x = Tensor<float>({1, 2, 2, 4}, {1, 9, 3, 3, 4, 5, 2, 3, 0, 0, 0, 8, 0, 0, 7, 0}).to<Space>();
   const Window window{2, 2};
-  Tensor<float> y({1, 2, 1, 2});
-  Tensor<std::int32_t> winners(y.shape());
-  cpu::max_pool_forward(x.stream(), place(window, 2, 4, "test"), x, y.ref(), winners.ref());
-  CHECK(test::relative_error(y, Tensor<float>({1, 2, 1, 2}, {9, 3, 0, 8})) == 0);
-  CHECK(test::relative_error(winners, Tensor<std::int32_t>({1, 2, 1, 2}, {1, 2, 0, 3})) == 0);
+  Tensor<float, Space> y({1, 2, 1, 2});
+  Tensor<std::int32_t, Space> winners(y.shape());
+  max_pool_forward(x.stream(), place(window, 2, 4, "test"), x, y.ref(), winners.ref());
+  CHECK(test::relative_error(y.template to<Cpu>(), Tensor<float>({1, 2, 1, 2}, {9, 3, 0, 8})) == 0);
+  CHECK(test::relative_error(winners.template to<Cpu>(), Tensor<std::int32_t>({1, 2, 1, 2}, {1, 2, 0, 3})) == 0);
 }
 
-TEST_CASE("Lp pooling: no gradient where the norm is 0, large powers do not overflow in backward") {
-  LpPool2d<float> pool({.kernel = {1, 2}, .p = 1}), high({.kernel = {1, 2}, .p = 30});
-  const auto r = test::run_backward(pool, Tensor<float>({1, 1, 1, 6}, {0, 0, -3, 0, 2, -2}), Tensor<float>::full({1, 1, 1, 3}, 1));
-  CHECK(test::relative_error(r.y, Tensor<float>({1, 1, 1, 3}, {0, 3, 4})) == 0);
-  CHECK(test::relative_error(r.dx, Tensor<float>({1, 1, 1, 6}, {0, 0, -1, 0, 1, -1})) == 0);
-  const auto s = test::run_backward(high, Tensor<float>({1, 1, 1, 2}, {8, 1}), Tensor<float>::full({1, 1, 1, 1}, 1));
-  CHECK(s.y[0] == doctest::Approx(8));
-  CHECK(s.dx[0] == doctest::Approx(1));
+TEST_CASE_TEMPLATE("Lp pooling: no gradient where the norm is 0, large powers do not overflow in backward", Space, VENTRAL_TEST_SPACES) {
+  LpPool2d<float, Space> pool({.kernel = {1, 2}, .p = 1}), high({.kernel = {1, 2}, .p = 30});
+  const auto r =
+      test::run_backward(pool, Tensor<float>({1, 1, 1, 6}, {0, 0, -3, 0, 2, -2}).to<Space>(), Tensor<float>::full({1, 1, 1, 3}, 1).to<Space>());
+  CHECK(test::relative_error(r.y.template to<Cpu>(), Tensor<float>({1, 1, 1, 3}, {0, 3, 4})) == 0);
+  CHECK(test::relative_error(r.dx.template to<Cpu>(), Tensor<float>({1, 1, 1, 6}, {0, 0, -1, 0, 1, -1})) == 0);
+  LpPool2d<float, Space> energy({.kernel = {1, 2}});
+  const auto e = test::run_backward(energy, Tensor<float>({1, 1, 1, 4}, {0, 0, -3, 4}).to<Space>(), Tensor<float>::full({1, 1, 1, 2}, 5).to<Space>());
+  CHECK(test::relative_error(e.dx.template to<Cpu>(), Tensor<float>({1, 1, 1, 4}, {0, 0, -3, 4})) < 1e-6);
+  const auto s = test::run_backward(high, Tensor<float>({1, 1, 1, 2}, {8, 1}).to<Space>(), Tensor<float>::full({1, 1, 1, 1}, 1).to<Space>());
+  CHECK(s.y.template to<Cpu>()[0] == doctest::Approx(8));
+  CHECK(s.dx.template to<Cpu>()[0] == doctest::Approx(1));
 }
 
-TEST_CASE("pooling: empty batch, empty image, one cell, the same bits on one and two threads") {
+TEST_CASE_TEMPLATE("pooling: the same on Cuda as on Cpu", T, float, double) {
+  const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-13;
+  for (const Window& w : windows())
+    for (const Shape& shape : {Shape{2, 3, 7, 11}, Shape{1, 1, 9, 8}}) {
+      INFO("kernel " << w.kernel.h << "x" << w.kernel.w << ", stride " << w.stride.w);
+      test::check_agreement<T>(
+          [&]<class U, class Space> {
+            return MaxPool2d<U, Space>({w.kernel, w.stride, w.padding, w.dilation, w.rounding});
+          },
+          levels<T>(shape), tolerance);
+      for (const bool pad : {false, true})
+        test::check_agreement<T>(
+            [&]<class U, class Space> {
+              return MeanPool2d<U, Space>({w.kernel, w.stride, w.padding, w.dilation, w.rounding, pad});
+            },
+            shape);
+      for (const double p : {1.0, 2.0, 3.5})
+        test::check_agreement<T>(
+            [&]<class U, class Space> {
+              return LpPool2d<U, Space>({w.kernel, w.stride, w.padding, w.dilation, w.rounding, p});
+            },
+            shape);
+    }
+  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 1, 1, 5}, Shape{1, 2, 31, 1}}) {
+    const Window w{{shape[2] > 1 ? 3 : 1, shape[3] > 1 ? 3 : 1}, 2, {shape[2] > 1 ? 1 : 0, shape[3] > 1 ? 1 : 0}};
+    test::check_agreement<T>([&]<class U, class Space> { return MaxPool2d<U, Space>({w.kernel, w.stride, w.padding}); }, shape);
+    test::check_agreement<T>([&]<class U, class Space> { return MeanPool2d<U, Space>({w.kernel, w.stride, w.padding}); }, shape);
+  }
+}
+
+TEST_CASE_TEMPLATE("pooling: 16-bit numbers against float", T, bfloat16, half) {
+  for (const Window& w : {Window{2, 2}, Window{3, 2, 1}, Window{{5, 2}, {3, 1}, {2, 0, 1, 1}}}) {
+    const Shape shape{2, 3, 7, 11};
+    test::check_narrow<T>([&]<class U, class Space> { return MaxPool2d<U, Space>({w.kernel, w.stride, w.padding}); }, shape);
+    test::check_narrow<T>([&]<class U, class Space> { return MeanPool2d<U, Space>({w.kernel, w.stride, w.padding}); }, shape);
+    test::check_narrow<T>([&]<class U, class Space> { return LpPool2d<U, Space>({.kernel = w.kernel, .stride = w.stride, .padding = w.padding}); },
+                          shape, 4);
+    test::check_narrow<T>(
+        [&]<class U, class Space> { return LpPool2d<U, Space>({.kernel = w.kernel, .stride = w.stride, .padding = w.padding, .p = 3}); }, shape, 4);
+  }
+}
+
+TEST_CASE("pooling on Cuda: 64-bit positions give what 32-bit positions give") {
+  const Window w{{3, 2}, {2, 1}, {1, 1}, {1, 2}};
+  const Shape shape{2, 3, 7, 11};
+  const WindowPlan plan = place(w, 7, 11, "test");
+  WindowPlan wide = plan;  // no output reaches padding this wide, but it does not fit an int
+  wide.h.after += Index{1} << 31;
+  const auto x = test::random_tensor<double, Cuda>(shape);
+  const Shape pooled{2, 3, plan.h.out, plan.w.out};
+  const auto dy = test::random_tensor<double, Cuda>(pooled, 2);
+  Tensor<double, Cuda> y(pooled), y_wide(pooled), dx(shape), dx_wide(shape);
+  Tensor<std::int32_t, Cuda> winners(pooled), winners_wide(pooled);
+  max_pool_forward(x.stream(), plan, x, y.ref(), winners.ref());
+  max_pool_forward(x.stream(), wide, x, y_wide.ref(), winners_wide.ref());
+  CHECK(test::relative_error(y_wide.to<Cpu>(), y.to<Cpu>()) == 0);
+  CHECK(test::relative_error(winners_wide.to<Cpu>(), winners.to<Cpu>()) == 0);
+  max_pool_backward(x.stream(), plan, winners, dy, dx.ref());
+  max_pool_backward(x.stream(), wide, winners, dy, dx_wide.ref());
+  CHECK(test::relative_error(dx_wide.to<Cpu>(), dx.to<Cpu>()) == 0);
+  mean_pool_backward(x.stream(), plan, false, dy, dx.ref());
+  mean_pool_backward(x.stream(), wide, false, dy, dx_wide.ref());
+  CHECK(test::relative_error(dx_wide.to<Cpu>(), dx.to<Cpu>()) == 0);
+}
+
+TEST_CASE_TEMPLATE("pooling: empty batch, empty image, one cell", Space, VENTRAL_TEST_SPACES) {
+  MaxPool2d<float, Space> max({.kernel = 3, .stride = 2, .padding = 1});
+  MeanPool2d<float, Space> mean({.kernel = 3, .stride = 2, .padding = 1});
+  const Tensor<float, Space> none({0, 3, 5, 5}), nothing({0, 3, 3, 3});
+  CHECK(test::run_backward(max, none, nothing).dx.shape() == Shape{0, 3, 5, 5});
+  CHECK(test::run_backward(mean, none, nothing).y.shape() == Shape{0, 3, 3, 3});
+  CHECK(test::run(max, Tensor<float, Space>({2, 3, 0, 5})).shape() == Shape{2, 3, 0, 3});
+  CHECK(test::run(mean, Tensor<float>::full({1, 1, 1, 1}, 9).to<Space>()).template to<Cpu>()[0] == 1);
+}
+
+TEST_CASE("pooling: the same bits on one and two threads") {
   MaxPool2d<float> max({.kernel = 3, .stride = 2, .padding = 1});
   MeanPool2d<float> mean({.kernel = 3, .stride = 2, .padding = 1});
-  CHECK(test::run_backward(max, Tensor<float>({0, 3, 5, 5}), Tensor<float>({0, 3, 3, 3})).dx.shape() == Shape{0, 3, 5, 5});
-  CHECK(test::run_backward(mean, Tensor<float>({0, 3, 5, 5}), Tensor<float>({0, 3, 3, 3})).y.shape() == Shape{0, 3, 3, 3});
-  CHECK(test::run(max, Tensor<float>({2, 3, 0, 5})).shape() == Shape{2, 3, 0, 3});
-  CHECK(test::run(mean, Tensor<float>::full({1, 1, 1, 1}, 9))[0] == 1);
-
   const auto x = test::random_tensor<float>({5, 4, 61, 53}), dy = test::random_tensor<float>({5, 4, 31, 27}, 2);
   const int before = cpu::threads();
   cpu::set_threads(1);

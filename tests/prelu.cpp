@@ -1,28 +1,30 @@
 #include "ventral/layers/prelu.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
 
-TEST_CASE_TEMPLATE("PReLU: values by hand, one slope for all and one a channel", T, float, double) {
-  const Tensor<T> x({2, 2, 2}, {-1, 2, -4, 0, 3, -8, -2, 5}), dy({2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8});
-  PReLU<T> one;
+TEST_CASE_TEMPLATE("PReLU: values by hand, one slope for all and one a channel", Space, VENTRAL_TEST_SPACES) {
+  using T = double;
+  const auto x = Tensor<T>({2, 2, 2}, {-1, 2, -4, 0, 3, -8, -2, 5}).to<Space>(), dy = Tensor<T>({2, 2, 2}, {1, 2, 3, 4, 5, 6, 7, 8}).to<Space>();
+  const auto error = [](const Tensor<T, Space>& a, const Tensor<T>& b) { return test::relative_error(a.template to<Cpu>(), b); };
+  PReLU<T, Space> one;
   const auto a = test::run_backward(one, x, dy);
-  CHECK(test::relative_error(a.y, Tensor<T>({2, 2, 2}, {-0.25, 2, -1, 0, 3, -2, -0.5, 5})) == 0);
-  CHECK(test::relative_error(a.dx, Tensor<T>({2, 2, 2}, {0.25, 2, 0.75, 1, 5, 1.5, 1.75, 8})) == 0);
-  CHECK(test::relative_error(one.weight.gradient, Tensor<T>({1}, {-1 - 12 - 48 - 14})) == 0);
-  PReLU<T> two({.channels = 2, .initial = 0.5});
-  two.weight.value[1] = -2;
+  CHECK(error(a.y, Tensor<T>({2, 2, 2}, {-0.25, 2, -1, 0, 3, -2, -0.5, 5})) == 0);
+  CHECK(error(a.dx, Tensor<T>({2, 2, 2}, {0.25, 2, 0.75, 1, 5, 1.5, 1.75, 8})) == 0);
+  CHECK(error(one.weight.gradient, Tensor<T>({1}, {-1 - 12 - 48 - 14})) == 0);
+  PReLU<T, Space> two({.channels = 2});
+  two.weight.value = Tensor<T>({2}, {0.5, -2}).to<Space>();
   const auto b = test::run_backward(two, x, dy);
-  CHECK(test::relative_error(b.y, Tensor<T>({2, 2, 2}, {-0.5, 2, 8, 0, 3, -4, 4, 5})) == 0);
-  CHECK(test::relative_error(b.dx, Tensor<T>({2, 2, 2}, {0.5, 2, -6, -8, 5, 3, -14, 8})) == 0);
-  CHECK(test::relative_error(two.weight.gradient, Tensor<T>({2}, {-1 - 48, -12 - 14})) == 0);
+  CHECK(error(b.y, Tensor<T>({2, 2, 2}, {-0.5, 2, 8, 0, 3, -4, 4, 5})) == 0);
+  CHECK(error(b.dx, Tensor<T>({2, 2, 2}, {0.5, 2, -6, -8, 5, 3, -14, 8})) == 0);
+  CHECK(error(two.weight.gradient, Tensor<T>({2}, {-1 - 48, -12 - 14})) == 0);
   test::run_backward(two, x, dy);
-  CHECK(two.weight.gradient[0] == -98);  // accumulates
+  CHECK(error(two.weight.gradient, Tensor<T>({2}, {-98, -52})) == 0);  // accumulates
   two.weight.frozen = true;
   test::run_backward(two, x, dy);
-  CHECK(two.weight.gradient[0] == -98);
+  CHECK(error(two.weight.gradient, Tensor<T>({2}, {-98, -52})) == 0);
 }
 
 TEST_CASE_TEMPLATE("PReLU: gradients", Space, VENTRAL_TEST_SPACES) {
@@ -62,6 +64,25 @@ TEST_CASE("PReLU: long inputs, the same bits on one and two threads, NaN, empty 
     CHECK(test::run_backward(one, Tensor<float>({2, 3, 0}), Tensor<float>({2, 3, 0})).dx.shape() == Shape{2, 3, 0});
   }
   cpu::set_threads(before);
+}
+
+TEST_CASE_TEMPLATE("PReLU: the same on Cuda as on Cpu", T, float, double) {
+  const auto one = []<class U, class Space> { return PReLU<U, Space>(); };
+  for (const Shape& shape : {Shape{1}, Shape{5, 7, 3}, Shape{3, 11000}}) test::check_agreement<T>(one, shape);  // 33000 values: four chunks
+  for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 3}, Shape{2, 3, 4, 8}, Shape{9, 37}, Shape{700, 3}, Shape{2, 2, 97, 101}})
+    test::check_agreement<T>([&]<class U, class Space> { return PReLU<U, Space>({.channels = shape[1]}); }, shape);
+}
+
+TEST_CASE("PReLU on Cuda: NaN, empty input") {
+  for (const Index channels : {1, 3}) {
+    PReLU<float, Cuda> layer({.channels = channels});
+    for (const float v : test::run(layer, Tensor<float>::full({2, 3, 20}, NAN).to<Cuda>()).to<Cpu>()) CHECK(std::isnan(v));
+    for (const Shape& shape : {Shape{0, 3, 4}, Shape{2, 3, 0}}) {
+      const Tensor<float, Cuda> none(shape);
+      CHECK(test::run_backward(layer, none, none).dx.shape() == shape);
+      CHECK(test::relative_error(layer.weight.gradient.to<Cpu>(), Tensor<float>({channels})) == 0);
+    }
+  }
 }
 
 TEST_CASE("PReLU: messages") {

@@ -1,6 +1,6 @@
 #include "ventral/layers/residual.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 #include "ventral/layers/conv2d.hpp"
 #include "ventral/layers/flatten.hpp"
@@ -49,6 +49,35 @@ TEST_CASE_TEMPLATE("Residual: gradients", Space, VENTRAL_TEST_SPACES) {
   test::check_gradient(net, x, {.max_elements = 50});
   Residual<double, Space> nothing{Sequential<double, Space>()};
   CHECK(test::run_backward(nothing, x, x).dx.template to<Cpu>()[3] == 2 * x.template to<Cpu>()[3]);
+}
+
+namespace {
+
+/// Blocks without trained layers, with and without a shortcut.
+template <class Check>
+void for_each_block(const Check& check) {
+  check([]<class T, class Space> {
+    Sequential<T, Space> body;
+    body.add("tanh", Tanh<T, Space>({.gain = 0.75}));
+    return Residual<T, Space>(body);
+  });
+  check([]<class T, class Space> {
+    Sequential<T, Space> body, shortcut;
+    body.add("tanh", Tanh<T, Space>()).add("sigmoid", Sigmoid<T, Space>());
+    shortcut.add("relu", ReLU<T, Space>());
+    return Residual<T, Space>(body, shortcut);
+  });
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("Residual: the same on Cuda as on Cpu", T, float, double) {
+  for (const Shape& shape : {Shape{1}, Shape{3, 5, 7}, Shape{2, 2, 4, 8}, Shape{0, 2, 4, 4}})
+    for_each_block([&](const auto& make) { test::check_agreement<T>(make, shape); });
+}
+
+TEST_CASE_TEMPLATE("Residual: 16-bit numbers against float", T, bfloat16, half) {
+  for_each_block([&](const auto& make) { test::check_narrow<T>(make, {3, 5, 7}, 6); });
 }
 
 TEST_CASE("Residual: names, freezing, copies, receptive field, no dx, empty batch") {

@@ -1,6 +1,6 @@
 #include "ventral/layers/softmax.hpp"
 
-#include "support.hpp"
+#include "agreement.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -35,23 +35,72 @@ TEST_CASE_TEMPLATE("softmax: gradients", Space, VENTRAL_TEST_SPACES) {
   check(LogSoftmax<double, Space>({.axis = 3}), test::random_tensor<double, Space>({2, 2, 1, 3, 2}));
 }
 
-TEST_CASE("softmax: large numbers, infinities, NaN") {
-  Softmax<float> softmax;
-  LogSoftmax<float> logs;
+TEST_CASE_TEMPLATE("softmax: large numbers, infinities, NaN", Space, VENTRAL_TEST_SPACES) {
+  const auto softmax = [](const Tensor<float>& x) {
+    Softmax<float, Space> layer;
+    return test::run(layer, x.to<Space>()).template to<Cpu>();
+  };
+  const auto logs = [](const Tensor<float>& x) {
+    LogSoftmax<float, Space> layer;
+    return test::run(layer, x.to<Space>()).template to<Cpu>();
+  };
   const Tensor<float> x({2, 4}, {0, 1, 2, 3, 10000, 10001, 10002, 10003});
-  const auto y = test::run(softmax, x), l = test::run(logs, x);
+  const auto y = softmax(x), l = logs(x);
   for (Index k = 0; k < 4; ++k) {
     CHECK(y[k] == y[4 + k]);
     CHECK(l[k] == l[4 + k]);
   }
   CHECK(l[0] == doctest::Approx(-3.4401896));
-  const auto rare = test::run(logs, Tensor<float>({1, 2}, {-1000, 1000}));
+  const auto rare = logs(Tensor<float>({1, 2}, {-1000, 1000}));
   CHECK(rare[0] == -2000);
   CHECK(rare[1] == 0);
-  const auto out = test::run(softmax, Tensor<float>({1, 3}, {-INFINITY, 2, 2}));
+  const auto out = softmax(Tensor<float>({1, 3}, {-INFINITY, 2, 2}));
   CHECK(out[0] == 0);
   CHECK(out[1] == 0.5f);
-  for (const float v : test::run(softmax, Tensor<float>({3, 2}, {NAN, 1, 1, NAN, INFINITY, 1}))) CHECK(std::isnan(v));
+  for (const float v : softmax(Tensor<float>({4, 2}, {NAN, 1, 1, NAN, INFINITY, 1, -INFINITY, -INFINITY}))) CHECK(std::isnan(v));
+  for (const Index n : {20, 1100})  // lines that a warp and a block of threads share
+    for (const Index at : {Index{0}, n / 2, n - 1}) {
+      auto line = test::random_tensor<float>({1, n});
+      line[at] = NAN;
+      for (const float v : logs(line)) CHECK(std::isnan(v));
+    }
+}
+
+TEST_CASE_TEMPLATE("softmax: the same on Cuda as on Cpu, for lines of one thread, a warp and a block", T, float, double) {
+  const auto check = [](Shape shape, int axis) {
+    test::check_agreement<T>([&]<class U, class Space> { return Softmax<U, Space>({.axis = axis}); }, shape);
+    test::check_agreement<T>([&]<class U, class Space> { return LogSoftmax<U, Space>({.axis = axis}); }, shape);
+  };
+  for (const Index n : {1, 2, 10, 31, 33, 1000, 1024, 1025, 2600}) check({3, n}, 1);
+  check({300, 3}, 1);
+  check({3, 10, 5}, 1);     // strided: more lines than numbers in them
+  check({2, 70, 3}, 1);     // fewer
+  check({1, 1100, 2}, 1);   // far fewer
+  check({2, 3, 2, 5}, 0);
+}
+
+TEST_CASE_TEMPLATE("softmax: 16-bit numbers against float", T, bfloat16, half) {
+  for (const Shape& shape : {Shape{5, 3}, Shape{5, 100}, Shape{2, 1500}, Shape{3, 10, 7}}) {
+    test::check_narrow<T>([]<class U, class Space> { return Softmax<U, Space>(); }, shape, 6);
+    test::check_narrow<T>([]<class U, class Space> { return LogSoftmax<U, Space>(); }, shape, 6);
+  }
+}
+
+TEST_CASE("softmax on Cuda: in place, empty input") {
+  for (const Shape& shape : {Shape{2, 5}, Shape{2, 50}, Shape{2, 1100}}) {
+    const auto x = test::random_tensor<float>(shape);
+    Softmax<float> softmax;
+    LogSoftmax<float> logs;
+    auto y = x.to<Cuda>(), l = x.to<Cuda>();
+    softmax_forward(y.stream(), 1, y, y.ref());
+    log_softmax_forward(l.stream(), 1, l, l.ref());
+    CHECK(test::relative_error(y.to<Cpu>(), test::run(softmax, x)) < 1e-6);
+    CHECK(test::relative_error(l.to<Cpu>(), test::run(logs, x)) < 1e-6);
+  }
+  Softmax<float, Cuda> softmax;
+  LogSoftmax<float, Cuda> logs;
+  CHECK(test::run(softmax, Tensor<float, Cuda>({0, 10})).shape() == Shape{0, 10});
+  CHECK(test::run_backward(logs, Tensor<float, Cuda>({4, 0, 3}), Tensor<float, Cuda>({4, 0, 3})).dx.shape() == Shape{4, 0, 3});
 }
 
 TEST_CASE("softmax: empty batch, one class, rows of many sizes sum to one, the same bits on one and two threads") {

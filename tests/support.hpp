@@ -4,11 +4,14 @@
 #include <cmath>
 #include <string>
 
+#if !defined(VENTRAL_TEST_OWN_KERNELS)
+#include "ventral/cuda.hpp"
+#endif
 #include "ventral/gradient_check.hpp"
 #include "ventral/sequential.hpp"
 
-/// The spaces that layer tests run on: TEST_CASE_TEMPLATE("...", Space, VENTRAL_TEST_SPACES).
-#define VENTRAL_TEST_SPACES ventral::Cpu
+/// The spaces that layer tests run on: TEST_CASE_TEMPLATE("...", Space, VENTRAL_TEST_SPACES). Cuda is the emulator, or a GPU in ventral_tests_cuda.
+#define VENTRAL_TEST_SPACES ventral::Cpu, ventral::Cuda
 
 namespace test {
 

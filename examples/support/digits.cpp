@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdio>
 
+#include "ventral/cuda.hpp"
 #include "ventral/data/augment.hpp"
 #include "ventral/data/digits.hpp"
 #include "ventral/data/find.hpp"
@@ -23,7 +24,14 @@ Digits load_digits(const std::string& data) {
   return {draw_digits(20000, {.seed = 1}), draw_digits(4000, {.seed = 2})};
 }
 
-Sequential<float> build_modern_lenet(std::uint64_t seed) { return modern_lenet<float>({.seed = seed}); }
+template <class Space>
+Sequential<float, Space> build_modern_lenet(std::uint64_t seed) {
+  return modern_lenet<float, Space>({.seed = seed});
+}
+template Sequential<float, Cpu> build_modern_lenet<Cpu>(std::uint64_t);
+#if defined(VENTRAL_CUDA_DEVICE) || defined(VENTRAL_CUDA_EMULATED)
+template Sequential<float, Cuda> build_modern_lenet<Cuda>(std::uint64_t);
+#endif
 
 ImageSource<float>::Transform distortion(bool mild) {
   const Augmentation strong{.shift = 1.5, .rotation = 10, .scale = 0.1, .shear = 0.1, .elastic = 30}, weak{.shift = 1.5, .rotation = 8, .scale = 0.08, .shear = 0.05, .elastic = 15};

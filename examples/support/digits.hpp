@@ -18,7 +18,8 @@ struct Digits {
 Digits load_digits(const std::string& data);
 
 /// `modern_lenet`: batch normalization, dropout, 3x3 filters.
-ventral::Sequential<float> build_modern_lenet(std::uint64_t seed);
+template <class Space>
+ventral::Sequential<float, Space> build_modern_lenet(std::uint64_t seed);
 
 /// Training images distorted at random: shift, rotation, scale, shear, elastic. `mild`: about half as much.
 ventral::ImageSource<float>::Transform distortion(bool mild);

@@ -34,11 +34,13 @@ class Optimizer {
 
   /// Changes every parameter by its gradient. Allocates state in the first step only.
   void step() {
+    begin_updates(Space::stream());
     for (std::size_t i = 0; i < parameters_.size(); ++i) {
       Parameter<T, Space>& p = *parameters_[i].parameter;
       if (p.frozen || p.gradient.shape() != p.value.shape()) continue;
       update(p, ++counts_[i], state_of(i));
     }
+    finish_updates(Space::stream());
   }
   void zero_gradients() {
     for (auto& p : parameters_) p.parameter->gradient.zero();

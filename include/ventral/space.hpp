@@ -40,22 +40,17 @@ struct Cpu {
 // `Cuda` is a different type in each include mode, so that mixing emulated and real units in one program is a link error.
 // The macros are set by the CMake targets, never by a person; ventral/cuda.hpp completes the type.
 #if defined(VENTRAL_CUDA_EMULATED)
-namespace cuda::emulated {
-struct Space;
-}
-using Cuda = cuda::emulated::Space;
+#define VENTRAL_CUDA_MODE emulated
 #elif defined(VENTRAL_CUDA_DEVICE)
-namespace cuda::device {
-struct Space;
-}
-using Cuda = cuda::device::Space;
+#define VENTRAL_CUDA_MODE device
 #else
-namespace cuda::unavailable {
+#define VENTRAL_CUDA_MODE unavailable
+#endif
+namespace cuda::VENTRAL_CUDA_MODE {
 struct Space;
 }
 /// The memory of an NVIDIA GPU. Incomplete without ventral/cuda.hpp and one of the targets ventral::cuda, ventral::cuda_headers, ventral::cuda_emulated.
-using Cuda = cuda::unavailable::Space;
-#endif
+using Cuda = cuda::VENTRAL_CUDA_MODE::Space;
 
 namespace detail {
 

@@ -9,11 +9,23 @@
 
 namespace ventral::inline v0 {
 
+namespace detail {
+
+/// Whether tensors of T may lie in a space: any type on the CPU, those that kernels exist for elsewhere.
+template <class T, class S>
+constexpr bool space_holds() {
+  if constexpr (requires { S::template holds<T>; }) return S::template holds<T>;
+  else return true;
+}
+
+}  // namespace detail
+
 /// A view of a tensor's elements: pointer, shape and, in its type, the space. What kernels and layers take; owns nothing.
 template <class T, class SpaceType = Cpu>
 struct TensorRef {
   static_assert(detail::Complete<SpaceType>,
                 "Tensor<T, Cuda> needs #include <ventral/cuda.hpp> and one of the CMake targets ventral::cuda, ventral::cuda_headers or ventral::cuda_emulated");
+  static_assert(detail::space_holds<std::remove_const_t<T>, SpaceType>(), "Cuda holds float, double, bfloat16, half and whole numbers; no kernel exists for this type");
   using Scalar = std::remove_const_t<T>;
   using Space = SpaceType;
 

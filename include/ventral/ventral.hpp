@@ -21,6 +21,7 @@
 #include "ventral/metrics.hpp"
 #include "ventral/optimizer.hpp"
 #include "ventral/random.hpp"
+#include "ventral/scalar.hpp"
 #include "ventral/schedule.hpp"
 #include "ventral/sequential.hpp"
 #include "ventral/shape.hpp"

@@ -38,9 +38,10 @@ struct Array {
     if (values.size() != 1) throw Malformed(concat("array '", name, "' has ", values.size(), " elements; one expected"));
     return values[0];
   }
-  template <class T>
-  Tensor<T> as() const {
-    return values.cast<T>();
+  /// The values as T, in the memory of a space.
+  template <class T, class Space = ventral::Cpu>
+  Tensor<T, Space> as() const {
+    return values.cast<T>().template to<Space>();
   }
 };
 

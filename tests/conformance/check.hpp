@@ -1,6 +1,5 @@
 #pragma once
 #include <cmath>
-#include <functional>
 #include <string>
 
 #include "conformance/case.hpp"
@@ -14,6 +13,7 @@ using ventral::Mode;
 using ventral::Out;
 using ventral::Parameter;
 using ventral::Pass;
+using ventral::TensorRef;
 
 /// How far a result may be from the reference. Norm: |got - want| / |want| over a whole array, at most `relative`.
 /// Element by element: |got - want| <= atol + rtol |want|, reported as the largest share of what is allowed.
@@ -23,12 +23,25 @@ struct Tolerance {
   double allowed() const { return by_element ? 1 : relative; }
 };
 
-/// Compares the results of one case, computed in T, with the reference, and remembers the worst.
-template <class T>
+/// A copy in main memory of a result in the memory of a space.
+template <class T, class Space>
+Tensor<std::remove_const_t<T>> to_cpu(TensorRef<T, Space> x) {
+  auto out = Tensor<std::remove_const_t<T>>::uninitialized(x.shape);
+  Space::copy_to_host(out.data(), x.data, static_cast<std::size_t>(x.size()) * sizeof(T));
+  return out;
+}
+
+/// Compares the results of one case, computed in T on a space, with the reference, and remembers the worst.
+template <class T, class Space>
 class Check {
  public:
   explicit Check(Tolerance tolerance) : tolerance_(tolerance) {}
 
+  void compare(const std::string& name, In<T, Space> got, const Array& want)
+    requires(!std::is_same_v<Space, Cpu>)
+  {
+    compare(name, to_cpu(got), want);
+  }
   void compare(const std::string& name, In<T> got, const Array& want) {
     ++comparisons_;
     if (!(got.shape == want.shape())) return fail(concat(name, " has shape ", got.shape, "; expected ", want.shape()));
@@ -80,31 +93,19 @@ class Check {
   std::string failure_;
 };
 
-/// Runs a case in T. Throws NotOffered and Malformed; any other exception is the layer's and fails the case.
-template <class T>
-void run_grad(const Case& c, Check<T>& check);
-template <class T>
-void run_onnx(const Case& c, Check<T>& check);
-
-/// What runs the cases of one operator.
-template <class T>
-using Runner = std::function<void(const Case&, Check<T>&)>;
-template <class T>
-using Runners = std::map<std::string, Runner<T>>;
-
 /// Gives a parameter the values of an array of as many elements.
-template <class T>
-void set(Parameter<T, Cpu>& parameter, const Array& a) {
+template <class T, class Space>
+void set(Parameter<T, Space>& parameter, const Array& a) {
   const Shape& shape = parameter.value.shape();
   if (a.values.size() != shape.size()) throw Malformed(concat("array '", a.name, "' of shape ", a.shape(), " does not fit a parameter of shape ", shape));
-  parameter.value.copy_from(a.as<T>().reshaped(shape));
+  parameter.value.copy_from(a.as<T, Space>().reshaped(shape));
 }
 
 /// One forward pass of a layer.
 template <class L>
-auto forward(L& layer, In<typename L::Scalar> x, Mode mode = Mode::inference) {
-  Pass<Cpu> pass(mode, 1);
-  auto y = Tensor<typename L::Scalar>::uninitialized(layer.output_shape(x.shape));
+auto forward(L& layer, In<typename L::Scalar, typename L::Space> x, Mode mode = Mode::inference) {
+  Pass<typename L::Space> pass(mode, 1);
+  auto y = Tensor<typename L::Scalar, typename L::Space>::uninitialized(layer.output_shape(x.shape));
   layer.forward(x, y, pass);
   return y;
 }

@@ -1,33 +1,49 @@
-# ventral_conformance DIR...: reference values of a folder, run through the public layers. Tested on the folders of tests/gold, on more of them in
-# VENTRAL_GOLD, and on wrong and malformed ones.
+# ventral_conformance [--device cpu|cuda|auto] DIR...: reference values of a folder, run through the public layers. Tested on the folders of tests/gold, on
+# more of them in VENTRAL_GOLD, and on wrong and malformed ones. Cuda is the emulator in ventral_conformance, a GPU in ventral_conformance_cuda.
 file(GLOB conformance_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/conformance/*.cpp")
 add_executable(ventral_conformance ${conformance_sources})
-ventral_program(ventral_conformance)
+ventral_program(ventral_conformance cuda_emulated)
 target_link_libraries(ventral_conformance PRIVATE nlohmann_json::nlohmann_json)
+if(ventral_with_cuda)
+  add_executable(ventral_conformance_cuda ${conformance_sources})
+  ventral_program(ventral_conformance_cuda cuda)
+  target_link_libraries(ventral_conformance_cuda PRIVATE nlohmann_json::nlohmann_json)
+endif()
+
+# Two tests of a folder: conformance.NAME on the CPU, conformance.NAME_cuda on the emulator.
+function(ventral_gold name folder)
+  add_test(NAME conformance.${name} COMMAND ventral_conformance --device cpu "${folder}")
+  add_test(NAME conformance.${name}_cuda COMMAND ventral_conformance --device cuda "${folder}")
+  set_tests_properties(conformance.${name}_cuda PROPERTIES LABELS kernels TIMEOUT 300)
+endfunction()
 
 foreach(folder grad onnx)
-  add_test(NAME conformance.own_${folder} COMMAND ventral_conformance "${CMAKE_CURRENT_SOURCE_DIR}/gold/${folder}")
+  ventral_gold(own_${folder} "${CMAKE_CURRENT_SOURCE_DIR}/gold/${folder}")
 endforeach()
 set(VENTRAL_GOLD "" CACHE PATH "Folder with grad/ and onnx_node/, more reference values; left out where it is missing")
 foreach(folder grad onnx_node)
   if(EXISTS "${VENTRAL_GOLD}/${folder}/manifest.json")
-    add_test(NAME conformance.${folder} COMMAND ventral_conformance "${VENTRAL_GOLD}/${folder}")
+    ventral_gold(${folder} "${VENTRAL_GOLD}/${folder}")
   elseif(VENTRAL_GOLD)
     message(STATUS "ventral: no reference values in ${VENTRAL_GOLD}/${folder}")
   endif()
 endforeach()
 
 # A corrupted expectation must fail, and what ventral lacks is skipped by name.
-ventral_expect(conformance.wrong ventral_conformance 1
-  "pass right \\[float err [^ ]+ double err [^ ]+\\]\nfail wrong_y [^\n]* in float: [^\n]*y is off by [^\n]*\nfail wrong_dx [^\n]* dx is off by [^\n]*\nskip unknown not offered: Telepathy\nskip unknown_attribute not offered: ReLU with attribute ceiling\n1 passed, 2 failed, 2 skipped"
-  "${CMAKE_CURRENT_SOURCE_DIR}/gold/wrong")
+set(wrong
+  "pass right \\[float err [^ ]+ double err [^ ]+\\]\nfail wrong_y [^\n]* in float: [^\n]*y is off by [^\n]*\nfail wrong_dx [^\n]* dx is off by [^\n]*\nskip unknown not offered: Telepathy\nskip unknown_attribute not offered: ReLU with attribute ceiling\n1 passed, 2 failed, 2 skipped")
+ventral_expect(conformance.wrong ventral_conformance 1 "^device: cpu: as asked\n${wrong}" --device cpu "${CMAKE_CURRENT_SOURCE_DIR}/gold/wrong")
+ventral_expect(conformance.wrong_cuda ventral_conformance 1 "^device: cuda: [^\n]*\n${wrong}" --device cuda "${CMAKE_CURRENT_SOURCE_DIR}/gold/wrong")
+set_tests_properties(conformance.wrong_cuda PROPERTIES LABELS kernels)
+ventral_expect(conformance.auto ventral_conformance 1 "^device: cpu: [^\n]*emulator\n${wrong}" "${CMAKE_CURRENT_SOURCE_DIR}/gold/wrong")
+ventral_expect(conformance.odd_device ventral_conformance 2 "device 'tpu'. one of cpu, cuda, auto is needed" --device tpu "${CMAKE_CURRENT_SOURCE_DIR}/gold/wrong")
 
 # Folders that do not follow the format, each with its error.
 function(ventral_malformed name text manifest)
-  ventral_expect(conformance.${name} ventral_conformance 2 "${text}" "${PROJECT_BINARY_DIR}/malformed/${name}" "-DMANIFEST=${manifest}")
+  ventral_expect(conformance.${name} ventral_conformance 2 "${text}" --device cpu "${PROJECT_BINARY_DIR}/malformed/${name}" "-DMANIFEST=${manifest}")
 endfunction()
 set(x [["x":{"file":"x.npy","dtype":"float64","shape":[2]}]])
-ventral_expect(conformance.missing_folder ventral_conformance 2 "no_such_folder/manifest.json: cannot be opened" no_such_folder)
+ventral_expect(conformance.missing_folder ventral_conformance 2 "no_such_folder/manifest.json: cannot be opened" --device cpu no_such_folder)
 ventral_malformed(not_json "manifest.json: at byte 19: not JSON" [[{"format":1 "cases":[]}]])
 ventral_malformed(other_format "manifest.json: format 7. 1 expected" [[{"format":7,"cases":[]}]])
 ventral_malformed(no_cases "key 'cases' is not a list of cases" [[{"format":1,"cases":[]}]])

@@ -14,51 +14,51 @@ void refuse(const Case& c, std::initializer_list<const char*> switches) {
 }
 
 /// Feeds the recorded gradients to an optimizer and compares the parameters after every step.
-template <template <class, class> class O, class T, class Options>
-void check_optimizer(const Case& c, Check<T>& check, const Options& options) {
+template <template <class, class> class O, class T, class Space, class Options>
+void check_optimizer(const Case& c, Check<T, Space>& check, const Options& options) {
   refuse(c, {"amsgrad", "maximize"});
-  const Tensor<T> p0 = c.array("p0").as<T>(), gradients = c.array("grads").as<T>(), want = c.array("p").as<T>();
+  const Tensor<T, Space> p0 = c.array("p0").as<T, Space>(), gradients = c.array("grads").as<T, Space>(), want = c.array("p").as<T, Space>();
   if (gradients.shape() != want.shape() || gradients.rank() < 1 || gradients.size() != gradients.dim(0) * p0.size())
     throw Malformed(concat("p0 ", p0.shape(), ", grads ", gradients.shape(), " and p ", want.shape(), " do not fit together"));
-  Parameter<T, Cpu> p(p0.shape());
+  Parameter<T, Space> p(p0.shape());
   p.value.copy_from(p0);
   static_cast<void>(p.accumulated_gradient());
-  O<T, Cpu> optimizer({{"p", &p}}, options);
-  auto got = Tensor<T>::uninitialized(want.shape());
+  O<T, Space> optimizer({{"p", &p}}, options);
+  auto got = Tensor<T, Space>::uninitialized(want.shape());
   for (Index i = 0; i < got.dim(0); ++i) {
     p.gradient.copy_from(gradients.slice(i, i + 1).reshaped(p0.shape()));
     optimizer.step();
-    Cpu::copy(got.slice(i, i + 1).data, p.value.data(), static_cast<std::size_t>(p0.size()) * sizeof(T));
+    Space::copy(got.slice(i, i + 1).data, p.value.data(), static_cast<std::size_t>(p0.size()) * sizeof(T));
   }
   check.compare("p", got, c.array("p"));
 }
 
-template <class T>
-void sgd(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void sgd(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   check_optimizer<SGD>(c, check, SGDOptions{.rate = a.number("lr", 0.01), .momentum = a.number("momentum", 0), .dampening = a.number("dampening", 0), .weight_decay = a.number("weight_decay", 0),
                                             .nesterov = a.boolean("nesterov", false)});
 }
-template <class T>
-void adam(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void adam(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   check_optimizer<Adam>(c, check, AdamOptions{.rate = a.number("lr", 1e-3), .beta1 = a.number("beta1", 0.9), .beta2 = a.number("beta2", 0.999), .epsilon = a.number("eps", 1e-8),
                                               .weight_decay = a.number("weight_decay", 0)});
 }
-template <class T>
-void adamw(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void adamw(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   check_optimizer<AdamW>(c, check, AdamWOptions{.rate = a.number("lr", 1e-3), .beta1 = a.number("beta1", 0.9), .beta2 = a.number("beta2", 0.999), .epsilon = a.number("eps", 1e-8),
                                                 .weight_decay = a.number("weight_decay", 0.01)});
 }
-template <class T>
-void rmsprop(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void rmsprop(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   check_optimizer<RMSProp>(c, check, RMSPropOptions{.rate = a.number("lr", 0.01), .alpha = a.number(a.has("decay") ? "decay" : "alpha", 0.99), .epsilon = a.number("eps", 1e-8),
                                                     .momentum = a.number("momentum", 0), .weight_decay = a.number("weight_decay", 0), .centered = a.boolean("centered", false)});
 }
-template <class T>
-void adagrad(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void adagrad(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   check_optimizer<Adagrad>(c, check, AdagradOptions{.rate = a.number("lr", 0.01), .rate_decay = a.number("lr_decay", 0), .weight_decay = a.number("weight_decay", 0),
                                                     .initial = a.number("initial_accumulator_value", 0), .epsilon = a.number("eps", 1e-10)});
@@ -66,12 +66,12 @@ void adagrad(const Case& c, Check<T>& check) {
 
 }  // namespace
 
-template <class T>
-Runners<T> grad_optimizers() {
-  return {{"SGD", sgd<T>}, {"Adam", adam<T>}, {"AdamW", adamw<T>}, {"RMSprop", rmsprop<T>}, {"RMSProp", rmsprop<T>}, {"Adagrad", adagrad<T>}};
+template <class T, class Space>
+Runners<T, Space> grad_optimizers() {
+  return {{"SGD", sgd<T, Space>},         {"Adam", adam<T, Space>},       {"AdamW", adamw<T, Space>},
+          {"RMSprop", rmsprop<T, Space>}, {"RMSProp", rmsprop<T, Space>}, {"Adagrad", adagrad<T, Space>}};
 }
 
-template Runners<float> grad_optimizers();
-template Runners<double> grad_optimizers();
+CONFORMANCE_INSTANTIATE(grad_optimizers)
 
 }  // namespace conformance

@@ -1,24 +1,26 @@
+#include <algorithm>
 #include <cstdio>
 
-#include "conformance/check.hpp"
+#include "conformance/runners.hpp"
 
 namespace {
 
 using namespace conformance;
 
-/// What became of a case in one scalar type.
+/// What became of a case in one scalar type on one space.
 struct Outcome {
   double error = 0;
   std::string failure;
 };
 
-template <class T>
-Outcome run(const Case& c) {
+template <class T, class Space>
+Outcome outcome(const Case& c) {
   constexpr bool is_double = sizeof(T) == sizeof(double);
-  const bool onnx = c.format == Case::Format::onnx;
-  Check<T> check(onnx ? Tolerance{true, 0, c.rtol, is_double ? c.atol : c.atol < 1e-6 ? 1e-6 : c.atol} : Tolerance{false, is_double ? 1e-9 : 1e-4, 0, 0});
+  const Tolerance by_norm{false, is_double ? 1e-9 : 1e-4, 0, 0};
+  const Tolerance by_element{true, 0, c.rtol, is_double ? c.atol : std::max(c.atol, 1e-6)};
+  Check<T, Space> check(c.format == Case::Format::onnx ? by_element : by_norm);
   try {
-    onnx ? run_onnx<T>(c, check) : run_grad<T>(c, check);
+    run(c, check);
   } catch (const ventral::Error& e) {
     return {check.error(), e.what()};
   }
@@ -31,9 +33,10 @@ struct Count {
   int passed = 0, failed = 0, skipped = 0, malformed = 0;  // a malformed case is a failed one, too
 };
 
+template <class Space>
 void run_case(const Case& c, Count& count) {
   try {
-    const Outcome in_float = run<float>(c), in_double = run<double>(c);
+    const Outcome in_float = outcome<float, Space>(c), in_double = outcome<double, Space>(c);
     const std::string errors = concat("[float err ", in_float.error, " double err ", in_double.error, "]");
     if (in_float.failure.empty() && in_double.failure.empty()) {
       std::printf("pass %s %s\n", c.name.c_str(), errors.c_str());
@@ -53,25 +56,37 @@ void run_case(const Case& c, Count& count) {
 }
 
 constexpr const char* usage =
-    "usage: ventral_conformance DIR...\n"
+    "usage: ventral_conformance [--device cpu|cuda|auto] DIR...\n"
     "Runs the cases of each folder (manifest.json and .npy files, in the format of gold/grad or gold/onnx_node) through\n"
-    "ventral's layers, losses and optimizers, in float and in double. err is the norm of the difference over the norm of the\n"
+    "ventral's layers, losses and optimizers, in float and in double. Device auto is the GPU if there is one; cuda is the\n"
+    "emulator in a program built with that. err is the norm of the difference over the norm of the\n"
     "reference (gold/grad: at most 1e-4 and 1e-9) or the largest share of the case's own tolerance (gold/onnx_node: at most 1).\n"
     "Status: 0 all passed, 1 a case failed, 2 a folder or a case does not follow its format.\n";
 
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc < 2 || std::string(argv[1]) == "--help") {
-    std::fputs(usage, argc < 2 ? stderr : stdout);
-    return argc < 2 ? 2 : 0;
+  std::vector<std::string> folders(argv + 1, argv + argc);
+  std::string wish = "auto";
+  if (folders.size() > 1 && folders[0] == "--device") {
+    wish = folders[1];
+    folders.erase(folders.begin(), folders.begin() + 2);
+  }
+  if (folders.empty() || folders[0].starts_with("--")) {
+    const bool help = !folders.empty() && folders[0] == "--help";
+    std::fputs(usage, help ? stdout : stderr);
+    return help ? 0 : 2;
   }
   try {
+    const ventral::DeviceChoice device = ventral::choose_device(wish);
+    std::printf("device: %s\n", to_string(device).c_str());
     std::vector<Case> cases;
-    for (int i = 1; i < argc; ++i)
-      for (Case& c : read_folder(argv[i])) cases.push_back(std::move(c));
+    for (const std::string& folder : folders)
+      for (Case& c : read_folder(folder)) cases.push_back(std::move(c));
     Count count;
-    for (const Case& c : cases) run_case(c, count);
+    ventral::on_device(device, [&]<class Space>(Space) {
+      for (const Case& c : cases) run_case<Space>(c, count);
+    });
     std::printf("%d passed, %d failed, %d skipped\n", count.passed, count.failed, count.skipped);
     return count.malformed > 0 ? 2 : count.failed > 0 ? 1 : 0;
   } catch (const std::exception& e) {

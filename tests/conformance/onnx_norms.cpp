@@ -18,24 +18,28 @@ Shape by_channel(const Array& x) {
   return {n, channels, 1, rest};
 }
 
-template <class T>
-void lrn(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void lrn(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   if (!a.has("size")) throw Malformed("LRN needs the attribute 'size'");
-  LocalResponseNorm<T> layer({.size = a.integer("size", 1), .alpha = a.number("alpha", 1e-4), .beta = a.number("beta", 0.75), .k = a.number("bias", 1), .even = EvenWindow::forward});
-  check.compare("Y", forward(layer, c.input(0).as<T>()), c.wanted(0));
+  LocalResponseNorm<T, Space> layer({.size = a.integer("size", 1),
+                                     .alpha = a.number("alpha", 1e-4),
+                                     .beta = a.number("beta", 0.75),
+                                     .k = a.number("bias", 1),
+                                     .even = EvenWindow::forward});
+  check.compare("Y", forward(layer, c.input(0).as<T, Space>()), c.wanted(0));
 }
 
-template <template <class, class> class L, class T>
-void global_pool(const Case& c, Check<T>& check) {
-  L<T, Cpu> layer;
+template <template <class, class> class L, class T, class Space>
+void global_pool(const Case& c, Check<T, Space>& check) {
+  L<T, Space> layer;
   const Array& want = c.wanted(0);
-  const Tensor<T> y = forward(layer, c.input(0).as<T>().reshaped(by_channel(c.input(0))));
+  const Tensor<T, Space> y = forward(layer, c.input(0).as<T, Space>().reshaped(by_channel(c.input(0))));
   check.compare("Y", y.size() == want.values.size() ? y.reshaped(want.shape()) : y.ref(), want);
 }
 
-template <class T>
-void batch_norm(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void batch_norm(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
   a.read({"consumed_inputs"});
   const bool is_test = a.boolean("is_test", false);
@@ -45,40 +49,42 @@ void batch_norm(const Case& c, Check<T>& check) {
   const double momentum = a.number("momentum", 0.9);  // share of the old value; PyTorch's momentum is that of the new one
   const Array& x = c.input(0);
   const Shape image = by_channel(x);
-  BatchNorm2d<T> layer({.channels = image[1], .eps = a.number("epsilon", 1e-5), .momentum = 1 - momentum, .affine = true});
+  BatchNorm2d<T, Space> layer({.channels = image[1], .eps = a.number("epsilon", 1e-5), .momentum = 1 - momentum, .affine = true});
   set(layer.weight, c.input(1));
   set(layer.bias, c.input(2));
-  const auto buffer = [&](const char* name) -> Tensor<T>& {
+  const auto buffer = [&](const char* name) -> Tensor<T, Space>& {
     for (const auto& b : buffers_of(layer))
       if (b.name == name) return b.buffer->value;
     throw Error(concat("BatchNorm2d has no buffer ", name));
   };
-  Tensor<T>&mean = buffer("running_mean"), &variance = buffer("running_var");
-  mean.copy_from(c.input(3).as<T>());
-  variance.copy_from(c.input(4).as<T>());
-  const Tensor<T> y = forward(layer, x.as<T>().reshaped(image), training ? Mode::training : Mode::inference);
+  Tensor<T, Space>&mean = buffer("running_mean"), &variance = buffer("running_var");
+  mean.copy_from(c.input(3).as<T, Space>());
+  variance.copy_from(c.input(4).as<T, Space>());
+  const Tensor<T, Space> y = forward(layer, x.as<T, Space>().reshaped(image), training ? Mode::training : Mode::inference);
   check.compare("Y", y.reshaped(x.shape()), c.wanted(0));
 
   if (c.output(1)) check.compare("running_mean", mean, *c.output(1));
   if (!c.output(2)) return;
   // The layer's running variance takes the unbiased variance of the batch, as PyTorch's does; ONNX takes the population's, (n - 1) / n of it.
   const double n = static_cast<double>(image[0] * image[3]);
-  Tensor<T> population(variance.shape());
+  Tensor<T> population = variance.template to<Cpu>();
   for (Index i = 0; i < population.size(); ++i) {
     const double old = momentum * c.input(4).values[i];
-    population[i] = static_cast<T>(old + (static_cast<double>(variance[i]) - old) * (training ? (n - 1) / n : 1));
+    population[i] = static_cast<T>(old + (static_cast<double>(population[i]) - old) * (training ? (n - 1) / n : 1));
   }
   check.compare("running_var", population, *c.output(2));
 }
 
 }  // namespace
 
-template <class T>
-Runners<T> onnx_norms() {
-  return {{"LRN", lrn<T>}, {"GlobalAveragePool", global_pool<GlobalMeanPool, T>}, {"GlobalMaxPool", global_pool<GlobalMaxPool, T>}, {"BatchNormalization", batch_norm<T>}};
+template <class T, class Space>
+Runners<T, Space> onnx_norms() {
+  return {{"LRN", lrn<T, Space>},
+          {"GlobalAveragePool", global_pool<GlobalMeanPool, T, Space>},
+          {"GlobalMaxPool", global_pool<GlobalMaxPool, T, Space>},
+          {"BatchNormalization", batch_norm<T, Space>}};
 }
 
-template Runners<float> onnx_norms();
-template Runners<double> onnx_norms();
+CONFORMANCE_INSTANTIATE(onnx_norms)
 
 }  // namespace conformance

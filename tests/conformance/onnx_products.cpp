@@ -12,13 +12,13 @@ using Axes = std::vector<Index>;
 
 Index product(const Axes& axes) { return std::accumulate(axes.begin(), axes.end(), Index{1}, [](Index a, Index b) { return a * b; }); }
 
-/// x w^T by Linear: x [rows, depth], w [columns, depth].
-template <class T>
+/// x w^T by Linear on a space: x [rows, depth], w [columns, depth].
+template <class Space, class T>
 Tensor<T> linear(const Tensor<T>& x, const Tensor<T>& w, const Tensor<T>* bias = nullptr) {
-  Linear<T> layer({.in = w.dim(1), .out = w.dim(0), .bias = bias != nullptr});
-  layer.weight.value.copy_from(w);
-  if (bias) layer.bias.value.copy_from(*bias);
-  return forward(layer, x);
+  Linear<T, Space> layer({.in = w.dim(1), .out = w.dim(0), .bias = bias != nullptr});
+  layer.weight.value = w.template to<Space>();
+  if (bias) layer.bias.value = bias->template to<Space>();
+  return forward(layer, x.template to<Space>()).template to<Cpu>();
 }
 
 /// `factor` times a matrix, transposed when asked for.
@@ -41,8 +41,8 @@ Tensor<T> beside(const Tensor<T>& a, const Tensor<T>& b) {
 }
 
 /// Y = alpha A' B' + beta C. C as one row is Linear's bias; any other C enters as [A' | I] [alpha B' ; beta C].
-template <class T>
-void gemm(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void gemm(const Case& c, Check<T, Space>& check) {
   const Array &a = c.input(0), &b = c.input(1);
   if (a.rank() != 2 || b.rank() != 2) throw Malformed(concat("Gemm of ", a.shape(), " and ", b.shape(), "; two matrices expected"));
   c.attributes.read({"broadcast"});
@@ -52,7 +52,7 @@ void gemm(const Case& c, Check<T>& check) {
   if (x.dim(1) != w.dim(1)) throw Malformed(concat("Gemm of ", a.shape(), " and ", b.shape(), " does not fit"));
   const Index rows = x.dim(0), columns = w.dim(0);
   const Array* addend = c.optional_input(2);
-  if (!addend) return check.compare("Y", linear(x, w), c.wanted(0));
+  if (!addend) return check.compare("Y", linear<Space>(x, w), c.wanted(0));
 
   const Index across = addend->rank() == 0 ? 1 : addend->axes.back(), down = addend->rank() == 2 ? addend->axes.front() : 1;
   if (addend->rank() > 2 || (across != 1 && across != columns) || (down != 1 && down != rows)) throw Malformed(concat("C of shape ", addend->shape(), " for a result [", rows, ",", columns, "]"));
@@ -60,14 +60,14 @@ void gemm(const Case& c, Check<T>& check) {
   if (down == 1) {
     Tensor<T> bias({columns});
     for (Index j = 0; j < columns; ++j) bias[j] = c_at(0, j);
-    return check.compare("Y", linear(x, w, &bias), c.wanted(0));
+    return check.compare("Y", linear<Space>(x, w, &bias), c.wanted(0));
   }
   Tensor<T> identity({rows, rows}), transposed({columns, rows});
   for (Index i = 0; i < rows; ++i) {
     identity[i * rows + i] = T(1);
     for (Index j = 0; j < columns; ++j) transposed[j * rows + i] = c_at(i, j);
   }
-  check.compare("Y", linear(beside(x, identity), beside(w, transposed)), c.wanted(0));
+  check.compare("Y", linear<Space>(beside(x, identity), beside(w, transposed)), c.wanted(0));
 }
 
 /// The matrix of `axes` (stacked along the leading ones) that belongs to `position` in the broadcast leading axes `out`.
@@ -85,8 +85,8 @@ Index stacked(const Axes& axes, const Axes& out, Index position) {
   return at;
 }
 
-template <class T>
-void mat_mul(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void mat_mul(const Case& c, Check<T, Space>& check) {
   Axes a = c.input(0).axes, b = c.input(1).axes;
   if (a.empty() || b.empty()) throw Malformed("MatMul of a scalar");
   const bool a_vector = a.size() == 1, b_vector = b.size() == 1;
@@ -107,7 +107,7 @@ void mat_mul(const Case& c, Check<T>& check) {
   for (Index i = 0; i < count; ++i) {
     const Tensor<T> left = matrix<T>(c.input(0).values.data() + stacked(a, stack, i) * rows * depth, rows, depth, false);
     const Tensor<T> right = matrix<T>(c.input(1).values.data() + stacked(b, stack, i) * depth * columns, depth, columns, true);
-    const Tensor<T> one = linear(left, right);
+    const Tensor<T> one = linear<Space>(left, right);
     Cpu::copy(y.slice(i, i + 1).data, one.data(), static_cast<std::size_t>(one.size()) * sizeof(T));
   }
   Axes out = stack;
@@ -120,12 +120,11 @@ void mat_mul(const Case& c, Check<T>& check) {
 
 }  // namespace
 
-template <class T>
-Runners<T> onnx_products() {
-  return {{"Gemm", gemm<T>}, {"MatMul", mat_mul<T>}};
+template <class T, class Space>
+Runners<T, Space> onnx_products() {
+  return {{"Gemm", gemm<T, Space>}, {"MatMul", mat_mul<T, Space>}};
 }
 
-template Runners<float> onnx_products();
-template Runners<double> onnx_products();
+CONFORMANCE_INSTANTIATE(onnx_products)
 
 }  // namespace conformance

@@ -57,11 +57,12 @@ Window window_of(const Case& c, const Spatial& s, Pair kernel) {
 }
 
 /// Compares an image with a reference that may lack the row of a signal.
-template <class T>
-void compare_image(Check<T>& check, const Case& c, std::size_t i, const char* name, In<T> got) {
+template <class T, class Space, class Memory>
+void compare_image(Check<T, Space>& check, const Case& c, std::size_t i, const char* name, const Tensor<T, Memory>& got) {
   const Array* want = c.output(i);
   if (!want) return;
-  check.compare(name, got.size() == want->values.size() && got.shape.rank() == want->rank() + 1 && got.shape[2] == 1 ? got.reshaped(want->shape()) : got, *want);
+  const bool signal = got.size() == want->values.size() && got.rank() == want->rank() + 1 && got.dim(2) == 1;
+  check.compare(name, signal ? got.reshaped(want->shape()) : got.ref(), *want);
 }
 
 Pair kernel_of(const Spatial& s, const Array& w) {
@@ -70,18 +71,24 @@ Pair kernel_of(const Spatial& s, const Array& w) {
   return {image[2], image[3]};
 }
 
-template <class T>
-void conv(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void conv(const Case& c, Check<T, Space>& check) {
   const Array &x = c.input(0), &w = c.input(1);
   const Spatial s(c, x);
   const Window window = window_of(c, s, kernel_of(s, w));
   const Index groups = c.attributes.integer("group", 1);
   const Array* b = c.optional_input(2);
-  Conv2d<T> layer({.in = w.shape()[1] * groups, .out = w.shape()[0], .kernel = window.kernel, .stride = window.stride, .padding = window.padding, .dilation = window.dilation, .groups = groups,
-                   .bias = b != nullptr});
+  Conv2d<T, Space> layer({.in = w.shape()[1] * groups,
+                          .out = w.shape()[0],
+                          .kernel = window.kernel,
+                          .stride = window.stride,
+                          .padding = window.padding,
+                          .dilation = window.dilation,
+                          .groups = groups,
+                          .bias = b != nullptr});
   set(layer.weight, w);
   if (b) set(layer.bias, *b);
-  compare_image<T>(check, c, 0, "Y", forward(layer, x.as<T>().reshaped(s.image(x.shape()))));
+  compare_image(check, c, 0, "Y", forward(layer, x.as<T, Space>().reshaped(s.image(x.shape()))));
 }
 
 /// Cuts `total` off an axis: the odd one at the end for SAME_UPPER, else at the beginning. A negative total adds at the end instead.
@@ -93,8 +100,8 @@ struct Cut {
   }
 };
 
-template <class T>
-void conv_transpose(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void conv_transpose(const Case& c, Check<T, Space>& check) {
   const Array &x = c.input(0), &w = c.input(1);
   const Spatial s(c, x);
   Window window = window_of(c, s, kernel_of(s, w));
@@ -110,66 +117,85 @@ void conv_transpose(const Case& c, Check<T>& check) {
   }
   const Index groups = c.attributes.integer("group", 1);
   const Array* b = c.optional_input(2);
-  ConvTranspose2d<T> layer({.in = w.shape()[0], .out = w.shape()[1] * groups, .kernel = window.kernel, .stride = window.stride, .padding = window.padding, .output_padding = more,
-                            .dilation = window.dilation, .groups = groups, .bias = b != nullptr});
+  ConvTranspose2d<T, Space> layer({.in = w.shape()[0],
+                                   .out = w.shape()[1] * groups,
+                                   .kernel = window.kernel,
+                                   .stride = window.stride,
+                                   .padding = window.padding,
+                                   .output_padding = more,
+                                   .dilation = window.dilation,
+                                   .groups = groups,
+                                   .bias = b != nullptr});
   set(layer.weight, w);
   if (b) set(layer.bias, *b);
-  compare_image<T>(check, c, 0, "Y", forward(layer, x.as<T>().reshaped(s.image(x.shape()))));
+  compare_image(check, c, 0, "Y", forward(layer, x.as<T, Space>().reshaped(s.image(x.shape()))));
 }
 
-template <class T>
-void max_pool(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void max_pool(const Case& c, Check<T, Space>& check) {
   const Array& x = c.input(0);
   const Spatial s(c, x);
   const Window w = window_of(c, s, 1);
-  MaxPool2d<T> layer({.kernel = w.kernel, .stride = w.stride, .padding = w.padding, .dilation = w.dilation, .rounding = w.rounding});
-  const Tensor<T> image = x.as<T>();
-  const In<T> in = image.reshaped(s.image(x.shape()));
-  Pass<Cpu> pass(Mode::training);
-  auto y = Tensor<T>::uninitialized(layer.output_shape(in.shape));
+  MaxPool2d<T, Space> layer({.kernel = w.kernel, .stride = w.stride, .padding = w.padding, .dilation = w.dilation, .rounding = w.rounding});
+  const Tensor<T, Space> image = x.as<T, Space>();
+  const In<T, Space> in = image.reshaped(s.image(x.shape()));
+  Pass<Space> pass(Mode::training);
+  auto y = Tensor<T, Space>::uninitialized(layer.output_shape(in.shape));
   layer.forward(in, y, pass);
-  compare_image<T>(check, c, 0, "Y", y);
+  compare_image(check, c, 0, "Y", y);
 
   const bool by_columns = c.attributes.integer("storage_order", 0) != 0;
   if (!c.output(1)) return;
   // The layer keeps each maximum's place within its plane, row by row; ONNX counts through the whole tensor, in a plane by rows or by columns.
   const Index height = in.shape[2], width = in.shape[3], plane = y.size() / (y.dim(0) * y.dim(1));
-  const In<std::int32_t> kept = pass.kept<std::int32_t>(0, y.shape());
+  const Tensor<std::int32_t> kept = to_cpu(pass.template kept<std::int32_t>(0, y.shape()));
   Tensor<T> places(y.shape());
   for (Index i = 0; i < y.size(); ++i) {
-    const Index at = kept.data[i], row = at / width, column = at % width;
+    const Index at = kept[i], row = at / width, column = at % width;
     places[i] = static_cast<T>(i / plane * height * width + (by_columns ? column * height + row : at));
   }
-  compare_image<T>(check, c, 1, "Indices", places);
+  compare_image(check, c, 1, "Indices", places);
 }
 
-template <class T>
-void average_pool(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void average_pool(const Case& c, Check<T, Space>& check) {
   const Array& x = c.input(0);
   const Spatial s(c, x);
   const Window w = window_of(c, s, 1);
-  MeanPool2d<T> layer({.kernel = w.kernel, .stride = w.stride, .padding = w.padding, .dilation = w.dilation, .rounding = w.rounding,
-                       .count_include_pad = c.attributes.boolean("count_include_pad", false)});
-  compare_image<T>(check, c, 0, "Y", forward(layer, x.as<T>().reshaped(s.image(x.shape()))));
+  MeanPool2d<T, Space> layer({.kernel = w.kernel,
+                              .stride = w.stride,
+                              .padding = w.padding,
+                              .dilation = w.dilation,
+                              .rounding = w.rounding,
+                              .count_include_pad = c.attributes.boolean("count_include_pad", false)});
+  compare_image(check, c, 0, "Y", forward(layer, x.as<T, Space>().reshaped(s.image(x.shape()))));
 }
 
-template <class T>
-void lp_pool(const Case& c, Check<T>& check) {
+template <class T, class Space>
+void lp_pool(const Case& c, Check<T, Space>& check) {
   const Array& x = c.input(0);
   const Spatial s(c, x);
   const Window w = window_of(c, s, 1);
-  LpPool2d<T> layer({.kernel = w.kernel, .stride = w.stride, .padding = w.padding, .dilation = w.dilation, .rounding = w.rounding, .p = c.attributes.number("p", 2)});
-  compare_image<T>(check, c, 0, "Y", forward(layer, x.as<T>().reshaped(s.image(x.shape()))));
+  LpPool2d<T, Space> layer({.kernel = w.kernel,
+                            .stride = w.stride,
+                            .padding = w.padding,
+                            .dilation = w.dilation,
+                            .rounding = w.rounding,
+                            .p = c.attributes.number("p", 2)});
+  compare_image(check, c, 0, "Y", forward(layer, x.as<T, Space>().reshaped(s.image(x.shape()))));
 }
 
 }  // namespace
 
-template <class T>
-Runners<T> onnx_windows() {
-  return {{"Conv", conv<T>}, {"ConvTranspose", conv_transpose<T>}, {"MaxPool", max_pool<T>}, {"AveragePool", average_pool<T>}, {"LpPool", lp_pool<T>}};
+template <class T, class Space>
+Runners<T, Space> onnx_windows() {
+  return {{"Conv", conv<T, Space>},
+          {"ConvTranspose", conv_transpose<T, Space>},
+          {"MaxPool", max_pool<T, Space>},
+          {"AveragePool", average_pool<T, Space>},
+          {"LpPool", lp_pool<T, Space>}};
 }
 
-template Runners<float> onnx_windows();
-template Runners<double> onnx_windows();
+CONFORMANCE_INSTANTIATE(onnx_windows)
 
 }  // namespace conformance

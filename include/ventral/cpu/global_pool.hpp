@@ -45,7 +45,7 @@ VENTRAL_ALWAYS_INLINE Index plane_winner(const T* x, Index n) {
 }  // namespace detail
 
 /// y[n,c] = the largest of the plane x[n,c]; `winners`, if its data are not null, its position h W + w. As max_pool_forward with one window
-/// over the whole plane; max_pool_backward is its gradient. Planes must not be empty.
+/// over the whole plane; max_pool_backward with that window is its gradient. Planes must not be empty.
 template <class T>
 void global_max_pool_forward(Stream, In<T> x, Out<T> y, Out<std::int32_t> winners) {
   const Index cells = x.shape[2] * x.shape[3];

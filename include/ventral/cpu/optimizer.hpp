@@ -134,6 +134,10 @@ double ordered_sum(Index n, Function&& f) {
 
 // Updates read gradient and value once and write value and state once: memory-bound beyond the cache.
 
+/// Around the updates of a step: spaces that run them together (Cuda: in one launch) start to collect them here, and run them there.
+inline void begin_updates(Stream) {}
+inline void finish_updates(Stream) {}
+
 template <class T>
 void sgd_update(Stream, const SGDStep& o, In<T> gradient, Out<T> value, Out<T> velocity) {
   const double entry = o.count == 1 ? 1 : 1 - o.dampening;
@@ -224,7 +228,7 @@ double dot(Stream, TensorRef<const T> a, TensorRef<const T> b) {
   return detail::ordered_sum(a.size(), [&](Index i) { return static_cast<double>(a.data[i]) * static_cast<double>(b.data[i]); });
 }
 
-/// sum_i |x_i| and max_i |x_i|, in double.
+/// sum_i |x_i| and max_i |x_i|, in double; the latter is NaN when an x is.
 template <class T>
 double absolute_sum(Stream, TensorRef<const T> x) {
   return detail::ordered_sum(x.size(), [&](Index i) { return std::abs(static_cast<double>(x.data[i])); });
@@ -232,7 +236,7 @@ double absolute_sum(Stream, TensorRef<const T> x) {
 template <class T>
 double absolute_max(Stream, TensorRef<const T> x) {
   double most = 0;
-  for (Index i = 0; i < x.size(); ++i)
+  for (Index i = 0; i < x.size() && most == most; ++i)
     if (const double v = std::abs(static_cast<double>(x.data[i])); !(v <= most)) most = v;
   return most;
 }

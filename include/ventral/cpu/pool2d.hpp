@@ -164,8 +164,9 @@ void max_pool_forward(Stream, const WindowPlan& plan, In<T> x, Out<T> y, Out<std
 }
 
 /// dx = 0, then dx[n,c,winners[n,c,i,j]] += dy[n,c,i,j], output by output: the gradient goes to the first maximum of each window.
+/// The plan is for spaces that look from each input at the windows above it.
 template <class T>
-void max_pool_backward(Stream, In<std::int32_t> winners, In<T> dy, Out<T> dx) {
+void max_pool_backward(Stream, const WindowPlan&, In<std::int32_t> winners, In<T> dy, Out<T> dx) {
   const Index cells = dx.shape[2] * dx.shape[3], outputs = dy.shape[2] * dy.shape[3];
   parallel_ranges(dx.shape[0] * dx.shape[1], detail::planes_per_chunk(cells), [&](Index first, Index last) {
     std::fill(dx.data + first * cells, dx.data + last * cells, T(0));

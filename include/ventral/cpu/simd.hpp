@@ -12,6 +12,9 @@
 #else
 #define VENTRAL_UNROLL _Pragma("GCC unroll 32")
 #endif
+#if defined(__CUDACC__)
+#pragma nv_diag_suppress 1675  // nvcc does not know the pragma, and hands it on to gcc
+#endif
 
 namespace ventral::inline v0::cpu {
 

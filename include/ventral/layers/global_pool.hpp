@@ -14,6 +14,11 @@ inline Shape global_pool_shape(const Shape& x, const char* kind) {
   return {x[0], x[1], 1, 1};
 }
 
+/// One window over the whole plane.
+inline WindowPlan whole_plane(const Shape& x) {
+  return {WindowAxis{.in = x[2], .out = 1, .kernel = x[2]}, WindowAxis{.in = x[3], .out = 1, .kernel = x[3]}};
+}
+
 }  // namespace detail
 
 /// y[n,c] = the largest of x[n,c,:,:]. x [N,C,H,W] -> y [N,C,1,1]. A NaN wins. Gradient to the first maximum in row-major order.
@@ -29,8 +34,8 @@ class GlobalMaxPool {
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
     global_max_pool_forward(x.stream(), x, y, pass.training() ? pass.template keep<std::int32_t>(0, y.shape) : Out<std::int32_t, Space>());
   }
-  void backward(In<T, Space>, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    if (dx) max_pool_backward(dy.stream(), pass.template kept<std::int32_t>(0, dy.shape), dy, *dx);
+  void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
+    if (dx) max_pool_backward(dy.stream(), detail::whole_plane(x.shape), pass.template kept<std::int32_t>(0, dy.shape), dy, *dx);
   }
   Index flops(const Shape& x) const { return x.size(); }
 };

@@ -75,8 +75,8 @@ class MaxPool2d : public detail::PoolWindow<T, SpaceType> {
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
     max_pool_forward(x.stream(), this->plan(x.shape, kind), x, y, pass.training() ? pass.template keep<std::int32_t>(0, y.shape) : Out<std::int32_t, Space>());
   }
-  void backward(In<T, Space>, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    if (dx) max_pool_backward(dy.stream(), pass.template kept<std::int32_t>(0, dy.shape), dy, *dx);
+  void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
+    if (dx) max_pool_backward(dy.stream(), this->plan(x.shape, kind), pass.template kept<std::int32_t>(0, dy.shape), dy, *dx);
   }
   Index flops(const Shape& x) const { return this->pooled_flops(x, kind); }
 };

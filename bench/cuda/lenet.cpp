@@ -1,0 +1,90 @@
+// Training steps of LeNet-5 (forward, loss, backward, SGD with momentum) on the GPU; the reference is the same on the CPU. Images are in the memory of each.
+// Both sides start from the same weights, and their first losses must agree before anything is timed.
+#include "ventral/models/lenet.hpp"
+
+#include <cmath>
+
+#include "cuda/data.hpp"
+#include "ventral/loss.hpp"
+#include "ventral/optimizer.hpp"
+
+namespace bench::device {
+
+namespace {
+using namespace ventral;
+
+constexpr double rate_of_check = 0.05, rate_of_timing = 1e-6;  // the latter leaves the weights, and so the work, as they are
+constexpr int batches = 8;
+
+Tensor<std::int32_t> random_labels(Index batch, std::uint64_t seed) {
+  Tensor<std::int32_t> labels({batch});
+  Random random(seed);
+  for (std::int32_t& label : labels) label = static_cast<std::int32_t>(random.below(10));
+  return labels;
+}
+
+template <class Space>
+class Training {
+ public:
+  explicit Training(Index batch)
+      : net_(lenet5<float, Space>({.seed = 7})), optimizer_(net_.parameters(), {.rate = rate_of_check, .momentum = 0.9}), dy_({batch, 10}) {
+    for (std::uint64_t i = 0; i < batches; ++i) {
+      x_.push_back(random_numbers<float>({batch, 1, 28, 28}, i, 0, 1).template to<Space>());
+      labels_.push_back(random_labels(batch, i).template to<Space>());
+    }
+  }
+  /// A step on one of the batches. Returns the loss, for which it waits.
+  double step(int set) {
+    optimizer_.zero_gradients();
+    const In<float, Space> y = net_.forward(x_[static_cast<std::size_t>(set)], Mode::training);
+    const double loss = loss_(y, labels_[static_cast<std::size_t>(set)], dy_);
+    net_.backward(dy_);
+    optimizer_.step();
+    return loss;
+  }
+  void set_rate(double rate) { optimizer_.set_rate(rate); }
+
+ private:
+  Sequential<float, Space> net_;
+  SGD<float, Space> optimizer_;
+  SoftmaxCrossEntropy<float, Space> loss_;
+  Tensor<float, Space> dy_;
+  std::vector<Tensor<float, Space>> x_;
+  std::vector<Tensor<std::int32_t, Space>> labels_;
+};
+
+/// Takes five steps on the first batch on both sides. Throws Error when the losses differ by more than 1e-4, relative to the loss or the tenth of the first, or
+/// do not fall.
+void compare_losses(Training<Cuda>& ours, Training<Cpu>& theirs) {
+  double first = 0, last = 0;
+  for (int i = 0; i < 5; ++i) {
+    last = ours.step(0);
+    const double expected = theirs.step(0);
+    if (i == 0) first = expected;
+    require(std::abs(last - expected) <= 1e-4 * std::max(expected, 0.1 * first), "loss of step ", i, ": ", last, " on Cuda, ", expected, " on Cpu");
+  }
+  require(last < first, "the loss did not fall in five steps: ", first, " to ", last);
+}
+
+}  // namespace
+
+}  // namespace bench::device
+
+int main(int argc, char** argv) {
+  using namespace bench::device;
+  Program program(argc, argv, "cuda_lenet", "ventral on the CPU, all threads unless --threads says otherwise");
+  for (const Index batch : {64, 256}) {
+    program.add(concat("train/b", batch), {.items = static_cast<double>(batch)}, [=] {
+      const auto ours = std::make_shared<Training<Cuda>>(batch);
+      const auto theirs = std::make_shared<Training<Cpu>>(batch);
+      compare_losses(*ours, *theirs);
+      ours->set_rate(rate_of_timing), theirs->set_rate(rate_of_timing);
+      Contest c;
+      c.sets = batches;
+      c.ours = {"Cuda", [ours](int set) { static_cast<void>(ours->step(set)); }, {}};
+      c.reference = {"Cpu", [theirs](int set) { static_cast<void>(theirs->step(set)); }, {}};
+      return c;
+    });
+  }
+  return program.run();
+}

@@ -1,0 +1,12 @@
+#include "instantiate.cuh"
+#include "ventral/cuda/conv2d.cuh"
+
+namespace ventral::inline v0::cuda::device {
+
+VENTRAL_FOR_ALL(conv2d_forward)
+VENTRAL_FOR_ALL(conv2d_backward_input)
+VENTRAL_FOR_ALL(conv2d_backward_weight)
+VENTRAL_FOR_ALL(conv2d_backward_bias)
+VENTRAL_FOR_ALL(add_channel_bias)
+
+}  // namespace ventral::inline v0::cuda::device

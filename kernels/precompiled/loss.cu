@@ -1,0 +1,14 @@
+#include "instantiate.cuh"
+#include "ventral/cuda/loss.cuh"
+
+namespace ventral::inline v0::cuda::device {
+
+VENTRAL_FOR_REAL(sum_labels)
+VENTRAL_FOR_REAL(softmax_cross_entropy)
+VENTRAL_FOR_REAL(negative_log_likelihood)
+VENTRAL_FOR_REAL(squared_error)
+VENTRAL_FOR_REAL(binary_cross_entropy)
+VENTRAL_FOR_REAL(binary_hinge)
+VENTRAL_FOR_REAL(class_hinge)
+
+}  // namespace ventral::inline v0::cuda::device

@@ -1,0 +1,95 @@
+#pragma once
+#include "ventral/cuda/gemm_simple.cuh"
+#include "ventral/cuda/gemm_tuning.cuh"
+
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
+
+namespace detail {
+
+/// Cuts k into parts of whole slabs and finds out which rows can be read in vectors.
+template <class T>
+GemmTask<T> cut_gemm(const GemmProblem<T>& p, Index parts, Index slab, int column_run) {
+  constexpr Index vector = 16 / sizeof(T);
+  const Index depth = std::max(slab, ((p.k + parts - 1) / parts + slab - 1) / slab * slab);
+  const auto readable = [](const Matrix<T>& matrix, Index run) { return vectors_fit(matrix.data, matrix.stride) && run % vector == 0; };
+  const Index bytes = column_run * static_cast<Index>(sizeof(T));
+  const bool a = readable(p.a, p.a.transposed ? p.m : p.k), b = readable(p.b, p.b.transposed ? p.k : p.n);
+  const bool c = reinterpret_cast<std::uintptr_t>(p.c) % static_cast<std::uintptr_t>(bytes) == 0 && p.c_stride % column_run == 0;
+  return {p, std::max(Index{1}, (p.k + depth - 1) / depth), depth, nullptr, a, b, c};
+}
+
+/// Launches a kernel that takes a task, with a second pass when there are several parts.
+template <class T>
+void launch_gemm(Stream stream, const char* name, GemmTask<T> task, Index tiles, Extent threads, std::size_t shared, void (*kernel)(GemmTask<T>)) {
+  const GemmProblem<T>& p = task.problem;
+  auto partial = Tensor<Compute<T>, Space>::uninitialized({task.parts > 1 ? task.parts * p.m * p.n : 0});
+  task.partial = partial.data();
+  const Shape shape{p.m, p.n, p.k};
+  launch(stream, {.kernel = name, .blocks = tiles * task.parts, .threads = threads, .shared = shared, .shape = shape}, kernel, task);
+  if (task.parts > 1)
+    launch(stream, {.kernel = "gemm_sum_parts_kernel", .blocks = blocks_for(p.m * p.n), .shape = shape}, gemm_sum_parts_kernel<T>, task);
+}
+
+template <class T, GemmKernel kernel, GemmTile size, Innermost a, Innermost b>
+void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
+  using Choice = TileOf<T, kernel, size, a, b>;
+  using Tile = typename Choice::type;
+  const Index tiles = ((p.m + Tile::rows - 1) / Tile::rows) * ((p.n + Tile::columns - 1) / Tile::columns);
+  constexpr const char* name = kernel == GemmKernel::tensor ? "gemm_pipelined_kernel (tensor)" : "gemm_pipelined_kernel (register_tiled)";
+  launch_gemm<T>(stream, name, cut_gemm(p, parts, Tile::depth, Tile::column_run), tiles, Tile::threads, gemm_shared_bytes<Tile, Choice::stages>,
+                 gemm_pipelined_kernel<T, Tile, Choice::stages>);
+}
+
+template <class T, GemmKernel kernel, GemmTile size>
+void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
+  constexpr auto depth = Innermost::depth, extent = Innermost::extent;
+  if (p.a.transposed && p.b.transposed) run_pipelined<T, kernel, size, extent, depth>(stream, p, parts);
+  else if (p.a.transposed) run_pipelined<T, kernel, size, extent, extent>(stream, p, parts);
+  else if (p.b.transposed) run_pipelined<T, kernel, size, depth, depth>(stream, p, parts);
+  else run_pipelined<T, kernel, size, depth, extent>(stream, p, parts);
+}
+
+template <class T, GemmKernel kernel>
+void run_pipelined(Stream stream, const GemmProblem<T>& p, const GemmTuning& tuning) {
+  if (tuning.tile == GemmTile::large) run_pipelined<T, kernel, GemmTile::large>(stream, p, tuning.parts);
+  else run_pipelined<T, kernel, GemmTile::small>(stream, p, tuning.parts);
+}
+
+}  // namespace detail
+
+/// c = activation(alpha a b + beta c + bias), computed as a tuning says. gemm calls it with gemm_tuning; tests and benchmarks try them all.
+template <class T, Precision precision = Precision::exact>
+void run_gemm(Stream stream, const GemmProblem<std::type_identity_t<T>>& p, const GemmTuning& tuning) {
+  constexpr int side = 16;
+  constexpr auto tensor = tensor_multiplies<T, precision> ? GemmKernel::tensor : GemmKernel::register_tiled;
+  if (p.m <= 0 || p.n <= 0) return;
+  switch (tuning.kernel) {
+    case GemmKernel::naive:
+      return launch(stream, {.kernel = "gemm_naive_kernel", .blocks = blocks_for(p.m * p.n), .shape = {p.m, p.n, p.k}}, gemm_naive_kernel<T>, p);
+    case GemmKernel::tiled:
+      return detail::launch_gemm<T>(stream, "gemm_tiled_kernel", detail::cut_gemm(p, tuning.parts, side, 1),
+                                    ((p.m + side - 1) / side) * ((p.n + side - 1) / side), {side, side}, 0, gemm_tiled_kernel<T, side>);
+    case GemmKernel::register_tiled: return detail::run_pipelined<T, GemmKernel::register_tiled>(stream, p, tuning);
+    case GemmKernel::tensor: return detail::run_pipelined<T, tensor>(stream, p, tuning);
+  }
+}
+
+/// C = alpha A B + beta C, with A [m,k], B [k,n] (as multiplied: a transposed one is stored the other way round) and C [m,n], row-major; bfloat16
+/// and half are multiplied exactly and summed in float, C is rounded once. With beta = 0, C is written without being read. Each element is summed in
+/// an order that follows from the shape and the GPU's generation: the same bits every time.
+/// 2 m n k operations; a and b are read from memory once for each tile they meet (64 or 128 rows or columns).
+template <class T>
+void gemm(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
+          std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride) {
+  run_gemm<T>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, {}}, gemm_tuning<T>(m, n, k));
+}
+
+/// The same with an epilogue (a bias, an activation), and with tf32 where asked: gemm_epilogue<float, Precision::tf32>(...).
+template <class T, Precision precision = Precision::exact>
+void gemm_epilogue(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
+                   std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride,
+                   const std::type_identity_t<GemmEpilogue<T>>& epilogue) {
+  run_gemm<T, precision>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, epilogue}, gemm_tuning<T, precision>(m, n, k));
+}
+
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

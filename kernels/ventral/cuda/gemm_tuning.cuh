@@ -1,0 +1,75 @@
+#pragma once
+#include <algorithm>
+
+#include "ventral/cuda/gemm_tiled.cuh"
+
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
+
+/// The kernels of a product. `naive` and `tiled` are in gemm_simple.cuh; `register_tiled` and `tensor` are gemm_pipelined_kernel on a RegisterTile or
+/// a TensorTile. `tensor` is `register_tiled` for what tensor cores do not multiply: see tensor_multiplies.
+enum class GemmKernel { naive, tiled, register_tiled, tensor };
+/// Size of the tile of c that a block of the last two works on: 64 x 64, or 128 x 128 (double 128 x 64).
+enum class GemmTile { small, large };
+/// Whether a product of floats may round what it multiplies to tf32.
+enum class Precision { exact, tf32 };
+template <class T, Precision precision>
+constexpr bool tensor_multiplies = sizeof(T) == 2 || (std::is_same_v<T, float> && precision == Precision::tf32);
+
+/// How a product is computed. `parts`: pieces of k that are summed apart, then added in order (naive: always one).
+struct GemmTuning {
+  GemmKernel kernel = GemmKernel::register_tiled;
+  GemmTile tile = GemmTile::small;
+  Index parts = 1;
+};
+
+/// The limits of the rule that picks a tuning.
+struct GemmRule {
+  Index few = 16;           ///< rows or columns of c that are too few for a tile: `tiled`
+  Index large_tiles = 128;  ///< large tiles when c is that many of them
+  Index blocks = 128;       ///< k is cut into parts until there are that many blocks,
+  Index part_depth = 128;   ///< each part this deep at least,
+  Index most_parts = 32;    ///< and no more parts than these
+};
+
+/// The tuning of a product of T, from its shape and the GPU's compute capability: tensor cores from 8.0 on for 16-bit numbers and where tf32 is
+/// allowed, else `tiled` for few rows or columns, else `register_tiled`. Never from a timing, so a shape gives the same bits every time.
+template <class T, Precision precision = Precision::exact>
+GemmTuning gemm_tuning(Index m, Index n, Index k, int capability = compute_capability(), GemmRule rule = {}) {
+  const auto tiles = [&](Index rows, Index columns) { return ((m + rows - 1) / rows) * ((n + columns - 1) / columns); };
+  const bool tensor = capability >= 80 && tensor_multiplies<T, precision>;
+  GemmTuning t;
+  t.kernel = tensor ? GemmKernel::tensor : m <= rule.few || n <= rule.few ? GemmKernel::tiled : GemmKernel::register_tiled;
+  t.tile = tiles(128, 128) >= rule.large_tiles ? GemmTile::large : GemmTile::small;
+  const Index blocks = t.kernel == GemmKernel::tiled ? tiles(16, 16) : tiles(64, 64);
+  if (blocks > 0 && t.tile == GemmTile::small) t.parts = std::max(Index{1}, std::min({rule.blocks / blocks, k / rule.part_depth, rule.most_parts}));
+  return t;
+}
+
+namespace detail {
+
+constexpr Innermost depth_or(bool depth) { return depth ? Innermost::depth : Innermost::extent; }
+
+/// The tile of each kernel, size and element type, and its stages.
+template <class T, GemmKernel kernel, GemmTile size, Innermost a, Innermost b>
+struct TileOf {
+  static constexpr bool large = size == GemmTile::large && sizeof(T) == 4;  // 16-bit numbers come here on old GPUs only
+  using type = std::conditional_t<large, RegisterTile<T, 128, 128, 16, 8, 8, a, b>, RegisterTile<T, 64, 64, 16, 8, 4, a, b>>;
+  static constexpr int stages = 2;
+};
+template <GemmTile size, Innermost a, Innermost b>
+struct TileOf<double, GemmKernel::register_tiled, size, a, b> {
+  static constexpr bool large = size == GemmTile::large;
+  using type = std::conditional_t<large, RegisterTile<double, 128, 64, 8, 8, 4, a, b>, RegisterTile<double, 64, 64, 8, 4, 4, a, b>>;
+  static constexpr int stages = 2;
+};
+template <class T, GemmTile size, Innermost a, Innermost b>
+struct TileOf<T, GemmKernel::tensor, size, a, b> {
+  static constexpr bool large = size == GemmTile::large;
+  static constexpr int depth = 64 / static_cast<int>(sizeof(T));
+  using type = std::conditional_t<large, TensorTile<T, 128, 128, depth, 2, 4, a, b>, TensorTile<T, 64, 64, depth, 2, 2, a, b>>;
+  static constexpr int stages = 3;
+};
+
+}  // namespace detail
+
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,0 +1,21 @@
+#pragma once
+/// Every kernel.
+#include "ventral/cuda/ops.hpp"
+
+#include "ventral/cuda/activation.cuh"
+#include "ventral/cuda/batch_norm2d.cuh"
+#include "ventral/cuda/combine.cuh"
+#include "ventral/cuda/conv2d.cuh"
+#include "ventral/cuda/divisive_norm.cuh"
+#include "ventral/cuda/dropout.cuh"
+#include "ventral/cuda/gdn.cuh"
+#include "ventral/cuda/gemm.cuh"
+#include "ventral/cuda/global_pool.cuh"
+#include "ventral/cuda/linear.cuh"
+#include "ventral/cuda/local_contrast_norm.cuh"
+#include "ventral/cuda/locally_connected2d.cuh"
+#include "ventral/cuda/loss.cuh"
+#include "ventral/cuda/optimizer.cuh"
+#include "ventral/cuda/pool2d.cuh"
+#include "ventral/cuda/prelu.cuh"
+#include "ventral/cuda/softmax.cuh"

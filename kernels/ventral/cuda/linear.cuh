@@ -1,0 +1,81 @@
+#pragma once
+#include "ventral/cuda/gemm.cuh"
+
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
+
+/// y = x w^T + b. x [rows,in], w [out,in], b [out] or absent (null), y [rows,out]. 2 rows in out operations; the bias is added as y is written.
+template <class T>
+void linear_forward(Stream stream, In<T> x, In<T> w, In<T> b, Out<T> y) {
+  const Index rows = x.shape[0], in = w.shape[1], out = w.shape[0];
+  gemm_epilogue<T>(stream, rows, out, in, 1, {x.data, in}, {w.data, in, true}, 0, y.data, out, {.bias = b.data});
+}
+
+/// dx = dy w.
+template <class T>
+void linear_backward_input(Stream stream, In<T> w, In<T> dy, Out<T> dx) {
+  const Index rows = dy.shape[0], in = w.shape[1], out = w.shape[0];
+  gemm<T>(stream, rows, in, out, 1, {dy.data, out}, {w.data, in}, 0, dx.data, in);
+}
+
+/// dw += dy^T x.
+template <class T>
+void linear_backward_weight(Stream stream, In<T> x, In<T> dy, Out<T> dw) {
+  const Index rows = x.shape[0], in = x.shape[1], out = dy.shape[1];
+  gemm<T>(stream, out, in, rows, 1, {dy.data, out, true}, {x.data, in}, 1, dw.data, in);
+}
+
+namespace detail {
+
+/// Columns a block sums, and threads that share the rows of each.
+struct ColumnSumTuning {
+  int columns = 32, row_threads = 8;
+  Index part_rows = 256, most_parts = 64;
+};
+
+/// Sums of the columns of dy [rows,columns] over part_rows rows each, [parts,columns]. A block of 32 x 8 threads takes 32 columns and one part: a
+/// warp reads 32 neighbours of a row; each thread adds every eighth row, then one warp adds the eight sums in order.
+template <class T, int across, int down>
+VENTRAL_BOUNDED_KERNEL(across* down) void column_sums_kernel(Index rows, Index columns, Index part_rows, const T* dy, Compute<T>* sums) {
+  VENTRAL_SHARED(Compute<T>, of_thread, across * down);
+  const Index blocks = (columns + across - 1) / across, part = blockIdx.x / blocks;
+  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+  const Index column = blockIdx.x % blocks * across + x, first = part * part_rows, last = first + part_rows < rows ? first + part_rows : rows;
+  Compute<T> sum = 0;
+  if (column < columns)
+    for (Index r = first + y; r < last; r += down) sum += load(dy + r * columns + column);
+  of_thread[y * across + x] = sum;
+  __syncthreads();
+  if (y != 0 || column >= columns) return;
+  VENTRAL_DEVICE_UNROLL
+  for (int i = 1; i < down; ++i) sum += of_thread[i * across + x];
+  sums[part * columns + column] = sum;
+}
+
+/// db += the parts' sums [parts,columns], in order; a thread for each column.
+template <class T>
+VENTRAL_KERNEL void add_column_sums_kernel(Index parts, Index columns, const Compute<T>* sums, T* db) {
+  for (Index j = first_element(); j < columns; j += element_step()) {
+    Compute<T> sum = 0;
+    for (Index part = 0; part < parts; ++part) sum += sums[part * columns + j];
+    store(db + j, load(db + j) + sum);
+  }
+}
+
+}  // namespace detail
+
+/// db += sum over the rows of dy. dy [rows,out] is read once; rows are summed in parts, the parts in order.
+template <class T>
+void linear_backward_bias(Stream stream, In<T> dy, Out<T> db) {
+  constexpr detail::ColumnSumTuning tuning;
+  const Index rows = dy.shape[0], out = dy.shape[1];
+  if (rows == 0 || out == 0) return;
+  const Index part_rows = std::max(tuning.part_rows, (rows + tuning.most_parts - 1) / tuning.most_parts), parts = (rows + part_rows - 1) / part_rows;
+  auto sums = Tensor<Compute<T>, Space>::uninitialized({parts, out});
+  const Index blocks = (out + tuning.columns - 1) / tuning.columns * parts;
+  launch(stream, {.kernel = "column_sums_kernel", .blocks = blocks, .threads = {tuning.columns, tuning.row_threads}, .shape = dy.shape},
+         detail::column_sums_kernel<T, tuning.columns, tuning.row_threads>, rows, out, part_rows, dy.data, sums.data());
+  launch(stream, {.kernel = "add_column_sums_kernel", .blocks = blocks_for(out), .shape = dy.shape}, detail::add_column_sums_kernel<T>, parts, out,
+         sums.data(), db.data);
+}
+
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,0 +1,13 @@
+# Runs PROGRAM under the first schedule and under SCHEDULE; fails unless both print the same lines.
+cmake_minimum_required(VERSION 3.20)
+foreach(schedule fifo ${SCHEDULE})
+  set(ENV{VENTRAL_EMULATOR_SCHEDULE} ${schedule})
+  execute_process(COMMAND "${PROGRAM}" OUTPUT_VARIABLE out_${schedule} RESULT_VARIABLE status)
+  if(NOT status EQUAL 0)
+    message(FATAL_ERROR "schedule ${schedule}: status ${status}")
+  endif()
+endforeach()
+string(LENGTH "${out_fifo}" length)
+if(length LESS 50000 OR NOT out_fifo STREQUAL out_${SCHEDULE})
+  message(FATAL_ERROR "schedule ${SCHEDULE} gives other bits than fifo (${length} characters)")
+endif()
