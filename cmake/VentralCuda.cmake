@@ -52,14 +52,17 @@ if(ventral_with_cuda)
   target_compile_options(ventral_cuda_headers INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
   target_link_libraries(ventral_cuda_headers INTERFACE ventral CUDA::cudart_static)
 
-  # ---- the kernels as a library, for includers with any C++20 compiler. Built when something links it.
+  # ---- the kernels as a library, for includers with any C++20 compiler. Inside another project it is built only if something links it.
   file(GLOB ventral_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/precompiled/*.cu")
   add_library(ventral_cuda STATIC ${ventral_cuda_sources})
   add_library(ventral::cuda ALIAS ventral_cuda)
+  if(NOT ventral_is_top)
+    set_target_properties(ventral_cuda PROPERTIES EXCLUDE_FROM_ALL ON)
+  endif()
   set_target_properties(ventral_cuda PROPERTIES EXPORT_NAME cuda CUDA_ARCHITECTURES "${VENTRAL_CUDA_ARCHITECTURES}" POSITION_INDEPENDENT_CODE ON)
   target_include_directories(ventral_cuda PRIVATE "${PROJECT_SOURCE_DIR}/kernels")
   target_compile_definitions(ventral_cuda PUBLIC VENTRAL_CUDA_DEVICE PRIVATE VENTRAL_CUDA_HEADERS VENTRAL_CUDA_LIBRARY)
-  target_compile_options(ventral_cuda PRIVATE -std=c++20 --expt-relaxed-constexpr -Xptxas=-v -Xcompiler=-Wall,-Wextra,-Wconversion
+  target_compile_options(ventral_cuda PRIVATE -std=c++20 --expt-relaxed-constexpr -Xfatbin=-compress-all -Xcompiler=-Wall,-Wextra,-Wconversion
                                               "$<$<BOOL:${VENTRAL_WERROR}>:SHELL:-Werror all-warnings -Xcompiler=-Werror>")
   target_link_libraries(ventral_cuda PUBLIC ventral CUDA::cudart_static)
 endif()

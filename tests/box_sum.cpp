@@ -70,7 +70,7 @@ TEST_CASE_TEMPLATE("box sums: every sum is right to a few roundings, small next 
   check(double{});
 }
 
-TEST_CASE_TEMPLATE("box sums: shapes that need several tiles, lines in several segments, windows too long for shared memory", Space, VENTRAL_TEST_SPACES) {
+TEST_CASE_TEMPLATE("box sums: shapes of several tiles, lines in segments, windows too long for shared memory", Space, VENTRAL_TEST_SPACES) {
   const DivisiveBox box{3, {4, 5}, {1, 2}};
   CHECK(worst_error<Space>(box, uneven<float>({1, 3, 150, 90})) < 2e-6);
   CHECK(worst_error<Space>(box, uneven<float>({3, 23, 5, 3})) < 2e-6);

@@ -49,8 +49,9 @@ void check_against_definition(const Conv2dOptions& options, Shape shape) {
   const auto x = test::random_tensor<T>(shape, 1), dy = test::random_tensor<T>(layer.output_shape(shape), 2);
   const auto result = test::run_backward(layer, x.template to<Space>(), dy.template to<Space>());
   const auto in_double = [](const Tensor<T, Space>& values) { return values.template to<Cpu>().template cast<double>(); };
-  const Reference expected = reference(options, place(layer.window(), shape[2], shape[3], "Conv2d"), in_double(layer.weight.value), in_double(layer.bias.value),
-                                       x.template cast<double>(), dy.template cast<double>());
+  const WindowPlan plan = place(layer.window(), shape[2], shape[3], "Conv2d");
+  const Reference expected = reference(options, plan, in_double(layer.weight.value), in_double(layer.bias.value), x.template cast<double>(),
+                                       dy.template cast<double>());
   const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-14;
   CHECK(test::relative_error(in_double(result.y), expected.y) < tolerance);
   CHECK(test::relative_error(in_double(result.dx), expected.dx) < tolerance);

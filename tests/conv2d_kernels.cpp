@@ -31,7 +31,7 @@ const std::vector<Setting>& settings() {
       {{.in = 4, .out = 6, .kernel = 4, .groups = 2}, {2, 4, 4, 4}},                                      // the same in groups
       {{.in = 3, .out = 17, .kernel = 7, .stride = 2, .padding = 3}, {1, 3, 17, 15}},
       {{.in = 2, .out = 3, .kernel = {1, 4}, .padding = {0, 3}}, {2, 2, 1, 70}},                          // a line
-      {{.in = 2, .out = 3, .kernel = {1, 300}, .padding = {0, 150}}, {1, 2, 2, 20}},                      // more taps than fit in shared memory at once
+      {{.in = 2, .out = 3, .kernel = {1, 300}, .padding = {0, 150}}, {1, 2, 2, 20}},  // more taps than shared memory holds
       {{.in = 3, .out = 131, .kernel = 2}, {1, 3, 4, 4}},                                                 // more outputs than a tile
       {{.in = 133, .out = 3, .kernel = 2, .padding = 1}, {1, 133, 3, 3}},                                 // more channels than a tile
       {{.in = 2, .out = 2, .kernel = 3, .padding = 4}, {1, 2, 2, 1}},                                     // windows in the padding alone
@@ -99,8 +99,8 @@ constexpr double tolerance = sizeof(T) == 8 ? 1e-14 : sizeof(T) == 4 ? 2e-6 : st
 
 template <class T>
 void check_outcome(const Experiment<T>& e, const gpu::ConvTuning& tuning) {
-  INFO("kernel " << static_cast<int>(tuning.kernel) << ", tile " << static_cast<int>(tuning.tile) << ", " << (tuning.wide_index ? "64" : "32") << " bits, runs of "
-                 << tuning.split_pixels << ", tensor cores " << tuning.tensor_cores);
+  INFO("kernel " << static_cast<int>(tuning.kernel) << ", tile " << static_cast<int>(tuning.tile) << ", " << (tuning.wide_index ? "64" : "32")
+                 << " bits, runs of " << tuning.split_pixels << ", tensor cores " << tuning.tensor_cores);
   const Outcome<T> o(e, tuning);
   CHECK(test::relative_error(o.y, e.y) < tolerance<T>);
   CHECK(test::relative_error(o.dx, e.dx) < tolerance<T>);
@@ -166,7 +166,8 @@ TEST_CASE_TEMPLATE("convolution kernels: bfloat16 and half are summed in float",
 }
 
 TEST_CASE_TEMPLATE("convolution kernels: the weight gradient cut into runs", T, float, double) {
-  const Setting long_sums[] = {{{.in = 2, .out = 3, .kernel = 3, .padding = 1}, {7, 2, 10, 9}}, {{.in = 3, .out = 18, .kernel = {2, 3}, .stride = 2}, {9, 3, 16, 15}}};
+  const Setting long_sums[] = {{{.in = 2, .out = 3, .kernel = 3, .padding = 1}, {7, 2, 10, 9}},
+                               {{.in = 3, .out = 18, .kernel = {2, 3}, .stride = 2}, {9, 3, 16, 15}}};
   for (const Setting& s : long_sums) {
     const Experiment<T> e(s);
     for (const ConvKernel kernel : {ConvKernel::direct, gemm}) {
@@ -184,7 +185,8 @@ TEST_CASE_TEMPLATE("convolution kernels: the weight gradient cut into runs", T, 
 }
 
 TEST_CASE("convolution kernels: the same bits every time") {
-  const Setting some[] = {{{.in = 3, .out = 20, .kernel = 3, .stride = 2, .padding = 1}, {5, 3, 12, 13}}, {{.in = 4, .out = 4, .kernel = 3, .groups = 4}, {3, 4, 9, 9}}};
+  const Setting some[] = {{{.in = 3, .out = 20, .kernel = 3, .stride = 2, .padding = 1}, {5, 3, 12, 13}},
+                          {{.in = 4, .out = 4, .kernel = 3, .groups = 4}, {3, 4, 9, 9}}};
   for (const Setting& s : some) {
     const Experiment<float> e(s);
     for (const ConvKernel kernel : {ConvKernel::direct, gemm}) {

@@ -177,7 +177,8 @@ TEST_CASE_TEMPLATE("DivisiveNorm: 16-bit storage, computed with in float", T, bf
 TEST_CASE("DivisiveNorm: in half precision, squares beyond its range do no harm") {
   for (const double exponent : {1.0, 2.0, 3.0}) {
     const DivisiveNormOptions o = learned({.channels = 3, .height = 3, .k = 1, .alpha = 0.25, .beta = 0.5, .exponent = exponent});
-    const auto x = test::random_tensor<double>({1, 5, 4, 3}, 1, 0, 900).cast<half>(), dy = test::random_tensor<double>({1, 5, 4, 3}, 2, 0, 30).cast<half>();
+    const Shape shape{1, 5, 4, 3};
+    const auto x = test::random_tensor<double>(shape, 1, 0, 900).cast<half>(), dy = test::random_tensor<double>(shape, 2, 0, 30).cast<half>();
     const auto expected = outcome<Cpu>(o, x.cast<double>(), dy.cast<double>());
     const auto found = outcome<Cuda>(o, x, dy);
     CHECK(test::relative_error(found.y, expected.y) < 0.001);
@@ -197,8 +198,8 @@ TEST_CASE_TEMPLATE("DivisiveNorm: slope 0 at the kink, whatever the exponent", S
 
 TEST_CASE_TEMPLATE("DivisiveNorm: with a threshold, weak neighbourhoods pass unchanged", Space, VENTRAL_TEST_SPACES) {
   // Pinto's V1-like model: divided by the Euclidean norm of the box where that is at least 1
-  const auto r = outcome<Space>({.channels = 3, .k = 0, .alpha = 3, .beta = 0.5, .threshold = 1}, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 3, 4, 0, 0}),
-                                Tensor<double>::full({3, 2, 1, 1}, 1));
+  const DivisiveNormOptions o{.channels = 3, .k = 0, .alpha = 3, .beta = 0.5, .threshold = 1};
+  const auto r = outcome<Space>(o, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 3, 4, 0, 0}), Tensor<double>::full({3, 2, 1, 1}, 1));
   CHECK(test::relative_error(r.y, Tensor<double>({3, 2, 1, 1}, {0.3, 0.4, 0.6, 0.8, 0, 0})) < 1e-15);
   CHECK(r.dx[0] == 1);
   CHECK(r.dx[5] == 1);
@@ -221,7 +222,7 @@ TEST_CASE("DivisiveNorm: saturation and surround suppression (Carandini and Heeg
 }
 
 TEST_CASE_TEMPLATE("DivisiveNorm: learned values count down to a floor, and the gradient can lift them from it", Space, VENTRAL_TEST_SPACES) {
-  DivisiveNorm<double, Space> layer({.channels = 3, .k = 1, .alpha = 1, .beta = 0.5, .learn = {.k = true, .alpha = true, .beta = true}, .smallest_k = 0.25});
+  DivisiveNorm<double, Space> layer(learned({.channels = 3, .k = 1, .alpha = 1, .beta = 0.5, .smallest_k = 0.25}));
   const auto filled = [](double v) { return Tensor<double, Space>::full({1, 1, 1, 1}, v); };
   const auto x = filled(1), up = filled(-1), down = filled(1);
   layer.k.value.fill(-3);

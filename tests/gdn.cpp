@@ -74,7 +74,8 @@ TEST_CASE_TEMPLATE("GDN: gradients", Space, VENTRAL_TEST_SPACES) {
 }
 
 TEST_CASE("GDN: Cuda agrees with the CPU on awkward shapes") {
-  for (const Shape& shape : {Shape{2, 37, 5, 7}, Shape{1, 1, 1, 1}, Shape{3, 70, 13}, Shape{67, 3}, Shape{1, 5, 1, 131}, Shape{7, 31, 11, 5}, Shape{2, 32, 8, 8}}) {
+  const Shape shapes[] = {{2, 37, 5, 7}, {1, 1, 1, 1}, {3, 70, 13}, {67, 3}, {1, 5, 1, 131}, {7, 31, 11, 5}, {2, 32, 8, 8}};
+  for (const Shape& shape : shapes) {
     INFO(to_string(shape));
     const auto x = test::random_tensor<double>(shape, 2), dy = test::random_tensor<double>(shape, 3);
     const auto check = [](const auto& found, const auto& expected, double tolerance) {
@@ -91,7 +92,8 @@ TEST_CASE("GDN: Cuda agrees with the CPU on awkward shapes") {
 TEST_CASE_TEMPLATE("GDN: 16-bit storage, computed with in float; squares beyond half's range do no harm", T, bfloat16, half) {
   const double rounding = std::is_same_v<T, half> ? 0x1p-11 : 0x1p-8;
   for (const double size : {1.0, 600.0}) {
-    const auto x = test::random_tensor<double>({2, 35, 5, 3}, 1, 0, size).cast<T>(), dy = test::random_tensor<double>({2, 35, 5, 3}, 2, 0, 8).cast<T>();
+    const Shape shape{2, 35, 5, 3};
+    const auto x = test::random_tensor<double>(shape, 1, 0, size).cast<T>(), dy = test::random_tensor<double>(shape, 2, 0, 8).cast<T>();
     GDN<double> reference({.channels = 35});
     const auto narrow = random_gdn<Cpu, double>(35);
     reference.beta.value = narrow.beta.value.template cast<T>().template cast<double>();

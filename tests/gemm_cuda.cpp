@@ -166,10 +166,10 @@ TEST_CASE("gemm on cuda: the rule follows shape, type and generation") {
   constexpr auto tf32 = gpu::Precision::tf32;
   CHECK(gpu::gemm_tuning<float>(512, 512, 512, 90).kernel == K::register_tiled);
   CHECK(gpu::gemm_tuning<float, tf32>(512, 512, 512, 90).kernel == K::tensor);
-  CHECK(gpu::gemm_tuning<float, tf32>(512, 512, 512, 75).kernel == K::register_tiled);
+  CHECK(gpu::gemm_tuning<float, tf32>(512, 512, 512, 75).kernel == K::tiled);
   CHECK(gpu::gemm_tuning<double, tf32>(512, 512, 512, 90).kernel == K::register_tiled);
   CHECK(gpu::gemm_tuning<bfloat16>(512, 512, 512, 80).kernel == K::tensor);
-  CHECK(gpu::gemm_tuning<half>(512, 512, 512, 75).kernel == K::register_tiled);
+  CHECK(gpu::gemm_tuning<half>(512, 512, 512, 75).kernel == K::tiled);
   CHECK(gpu::gemm_tuning<float>(64, 10, 84, 90).kernel == K::tiled);
   CHECK(gpu::gemm_tuning<float>(4096, 4096, 64, 90).tile == gpu::GemmTile::large);
   CHECK(gpu::gemm_tuning<float>(4096, 4096, 4096, 90).parts == 1);

@@ -36,7 +36,8 @@ TEST_CASE_TEMPLATE("hcnn_layer: its output is that of its parts", Space, VENTRAL
   Sigmoid<double, Space> sigmoid;
   MeanPool2d<double, Space> pool({.kernel = 3, .stride = 2, .padding = 1});
   DivisiveNorm<double, Space> norm(o.normalize);
-  const auto y = test::run(norm, test::run(pool, test::run(sigmoid, test::run(net.template layer<Conv2d<double, Space>>("filter"), x)))).template to<Cpu>();
+  const auto filtered = test::run(net.template layer<Conv2d<double, Space>>("filter"), x);
+  const auto y = test::run(norm, test::run(pool, test::run(sigmoid, filtered))).template to<Cpu>();
   CHECK(test::relative_error(test::run(net, x).template to<Cpu>(), y) == 0);
   double size = 0;
   for (const double v : y) size += std::abs(v);

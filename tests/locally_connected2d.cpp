@@ -102,12 +102,14 @@ TEST_CASE_TEMPLATE("locally connected: Cuda agrees with Cpu", T, float, double, 
   const double tolerance = sizeof(T) == 8 ? 1e-14 : sizeof(T) == 4 ? 2e-6 : std::is_same_v<T, half> ? 5e-4 : 4e-3;
   for (const auto& o : settings())
     for (const Index batch : {1, 3, 21}) check_on_cuda<T>(o, batch, tolerance);
-  check_on_cuda<T>({.in = 5, .out = 9, .height = 9, .width = 11, .kernel = {4, 3}, .stride = {1, 2}, .padding = {2, 0, 0, 1}}, 9, tolerance);  // more than a tile of all
+  // more than a tile of everything
+  check_on_cuda<T>({.in = 5, .out = 9, .height = 9, .width = 11, .kernel = {4, 3}, .stride = {1, 2}, .padding = {2, 0, 0, 1}}, 9, tolerance);
   check_on_cuda<T>({.in = 5, .out = 6, .height = 13, .width = 10, .kernel = 3, .padding = 1}, 2, tolerance);
   check_on_cuda<T>({.in = 2, .out = 5, .height = 4, .width = 3, .kernel = 2}, 67, tolerance);
   check_on_cuda<T>({.in = 2, .out = 2, .height = 7, .width = 8, .kernel = 3, .stride = {3, 2}, .padding = 2, .dilation = {2, 3}}, 10, tolerance);
   check_on_cuda<T>({.in = 1, .out = 1, .height = 3, .width = 4, .kernel = 2, .stride = 9}, 2, tolerance);  // stride larger than the image
-  for (const Index batch : {2, 11}) check_on_cuda<T>({.in = 2, .out = 3, .height = 3, .width = 4, .kernel = 2, .stride = (Index{1} << 31) - 1, .padding = 1}, batch, tolerance);  // 64 bits
+  for (const Index batch : {2, 11})  // a stride that needs 64 bits
+    check_on_cuda<T>({.in = 2, .out = 3, .height = 3, .width = 4, .kernel = 2, .stride = (Index{1} << 31) - 1, .padding = 1}, batch, tolerance);
 }
 
 TEST_CASE_TEMPLATE("locally connected: gradients", Space, VENTRAL_TEST_SPACES) {
@@ -126,7 +128,9 @@ TEST_CASE_TEMPLATE("locally connected: gradients accumulate, frozen parameters a
   LocallyConnected2d<double, Space> layer({.in = 1, .out = 1, .height = 1, .width = 2, .kernel = 1});
   layer.weight.value = Tensor<double, Space>({2, 1, 1}, {2, 3});
   const Tensor<double, Space> x({1, 1, 1, 2}, {5, 7}), dy({1, 1, 1, 2}, {1, 10});
-  const auto has = [](const Tensor<double, Space>& values, const Tensor<double>& expected) { return test::relative_error(values.template to<Cpu>(), expected) == 0; };
+  const auto has = [](const Tensor<double, Space>& values, const Tensor<double>& expected) {
+    return test::relative_error(values.template to<Cpu>(), expected) == 0;
+  };
   CHECK(has(test::run_backward(layer, x, dy).y, Tensor<double>({1, 1, 1, 2}, {10, 21})));
   layer.bias.frozen = true;
   test::run_backward(layer, x, dy);

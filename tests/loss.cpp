@@ -161,7 +161,8 @@ TEST_CASE_TEMPLATE("losses: empty batch, everything ignored, extremes", Space, V
 
 TEST_CASE("losses: Cuda agrees with the CPU; positions alone, in warps, in several blocks, in blocks that go round") {
   const HingeOptions sum{.reduction = Reduction::sum};
-  for (const Shape& shape : {Shape{1, 1}, Shape{131, 10}, Shape{37, 33}, Shape{300, 32}, Shape{3, 100}, Shape{5, 7, 61}, Shape{1, 40, 1}, Shape{2, 65, 1}}) {
+  const Shape shapes[] = {{1, 1}, {131, 10}, {37, 33}, {300, 32}, {3, 100}, {5, 7, 61}, {1, 40, 1}, {2, 65, 1}};
+  for (const Shape& shape : shapes) {
     const Index classes = shape[1];
     Shape positions{shape[0]};
     for (int axis = 2; axis < shape.rank(); ++axis) positions.push_back(shape[axis]);
@@ -182,7 +183,8 @@ TEST_CASE("losses: Cuda agrees with the CPU; positions alone, in warps, in sever
     check_agreement<BCEWithLogits, double>(BCEWithLogitsOptions{.positive_weight = 3}, x, target, 1e-12);
     check_agreement<BCEWithLogits, float>(BCEWithLogitsOptions{.positive_weight = 3}, x, target, 1e-6);
   }
-  const auto many = test::random_tensor<double>({8300, 32}), wide = test::random_tensor<double>({1, 2, 520, 510});  // more than the threads of a launch
+  // more than the threads of a launch
+  const auto many = test::random_tensor<double>({8300, 32}), wide = test::random_tensor<double>({1, 2, 520, 510});
   check_agreement<MSE, float>(MSEOptions(), many, test::random_tensor<double>({8300, 32}, 2), 1e-6);
   check_agreement<SoftmaxCrossEntropy, float>(CrossEntropyOptions(), many, random_labels<Cpu>({8300}, 32), 1e-6);
   check_agreement<SoftmaxCrossEntropy, float>(CrossEntropyOptions(), wide, random_labels<Cpu>({1, 520, 510}, 2), 1e-6);
@@ -194,7 +196,7 @@ TEST_CASE("losses: Cuda agrees with the CPU; positions alone, in warps, in sever
 TEST_CASE_TEMPLATE("losses: rows of NaN, infinity and ties, in rows for a thread and for a warp", Space, VENTRAL_TEST_SPACES) {
   for (const Index classes : {4, 40}) {
     Tensor<float> x({5, classes});
-    for (Index c = 0; c < classes; ++c) x.at(1, c) = 3, x.at(2, c) = -INFINITY, x.at(3, c) = static_cast<float>(c), x.at(4, c) = static_cast<float>(-c);
+    for (Index c = 0; c < classes; ++c) x.at(1, c) = 3, x.at(2, c) = -INFINITY, x.at(3, c) = static_cast<float>(c), x.at(4, c) = -x.at(3, c);
     x.at(0, classes - 2) = NAN, x.at(2, 1) = 0, x.at(4, 0) = NAN;
     const auto r = outcome<SoftmaxCrossEntropy, Space>(CrossEntropyOptions{.reduction = Reduction::sum}, x, labels<Cpu>({5}, {0, 2, 1, 1, 1}));
     CHECK(std::isnan(r.values[0]));
@@ -218,7 +220,8 @@ TEST_CASE_TEMPLATE("losses: the first bad label is named, whichever block finds 
   y.at(250, 1) = -7, y.at(250, 2) = 9;
   CHECK(bad_label() == "SoftmaxCrossEntropy: label -7 at [250,1] is not in 0..2");
   sign[1500] = 0, sign[1999] = 2, sign[threads + 1500] = 3;
-  CHECK(test::message_of<Error>([&] { Hinge<float, Space>()(score, sign.to<Space>()); }) == "Hinge: label 0 at [1500] is not -1 or 1, the labels of two classes");
+  const auto bad_sign = test::message_of<Error>([&] { Hinge<float, Space>()(score, sign.to<Space>()); });
+  CHECK(bad_sign == "Hinge: label 0 at [1500] is not -1 or 1, the labels of two classes");
 }
 
 TEST_CASE("losses: the same bits for any number of threads") {

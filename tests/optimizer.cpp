@@ -177,11 +177,22 @@ TEST_CASE_TEMPLATE("optimizers: equal steps one after another", Space, VENTRAL_T
   CHECK(q.value.template to<Cpu>()[38] == 2 + 3 * 0.5);
 }
 
+TEST_CASE_TEMPLATE("RMSProp: centred, a variance that rounds to below 0 counts 0", Space, VENTRAL_TEST_SPACES) {
+  auto p = start<float, Space>(64);
+  Tensor<float> gradient({64});
+  for (Index i = 0; i < 64; ++i) gradient[i] = 0.1f * static_cast<float>(i);
+  static_cast<void>(p.accumulated_gradient());
+  p.gradient = gradient.to<Space>();
+  RMSProp<float, Space> method({{"p", &p}}, {.alpha = 0.3, .epsilon = 1e-3, .centered = true});
+  for (int i = 0; i < 40; ++i) method.step();
+  for (const float v : p.value.template to<Cpu>()) CHECK(std::isfinite(v));
+}
+
 TEST_CASE("optimizers: on Cuda, updates of an interrupted step are not run by the next one") {
   auto lost = start<float, Cuda>(), trained = start<float, Cuda>();
   set_gradient(lost), set_gradient(trained);
-  sgd_update(Cuda::stream(), SGDStep{.rate = 1, .momentum = 0, .dampening = 0, .weight_decay = 0, .nesterov = false, .count = 1}, lost.gradient, lost.value.ref(),
-             Out<float, Cuda>());
+  const SGDStep step{.rate = 1, .momentum = 0, .dampening = 0, .weight_decay = 0, .nesterov = false, .count = 1};
+  sgd_update(Cuda::stream(), step, lost.gradient, lost.value.ref(), Out<float, Cuda>());
   SGD<float, Cuda> sgd({{"trained", &trained}}, {.rate = 1});
   sgd.step();
   const auto before = start<float, Cpu>();

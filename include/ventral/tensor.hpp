@@ -68,6 +68,7 @@ class Tensor {
   static_assert(detail::Complete<SpaceType>,
                 "Tensor<T, Cuda> needs #include <ventral/cuda.hpp> and one of the CMake targets ventral::cuda, ventral::cuda_headers or ventral::cuda_emulated");
   static_assert(std::is_trivially_copyable_v<T>);
+  static_assert(detail::space_holds<T, SpaceType>(), "Cuda holds float, double, bfloat16, half and whole numbers; no kernel exists for this type");
 
  public:
   using Scalar = T;

@@ -3,6 +3,10 @@
 
 namespace ventral::inline v0::cuda::device {
 
+VENTRAL_ELSEWHERE(linear_forward)
+VENTRAL_ELSEWHERE(linear_backward_input)
+VENTRAL_ELSEWHERE(linear_backward_weight)
+
 VENTRAL_FOR_ALL(conv2d_forward)
 VENTRAL_FOR_ALL(conv2d_backward_input)
 VENTRAL_FOR_ALL(conv2d_backward_weight)

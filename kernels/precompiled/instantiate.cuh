@@ -7,3 +7,7 @@
 #define VENTRAL_INSTANTIATE(f, T) template decltype(f<T>) f<T>;
 #define VENTRAL_FOR_REAL(f) VENTRAL_INSTANTIATE(f, float) VENTRAL_INSTANTIATE(f, double)
 #define VENTRAL_FOR_ALL(f) VENTRAL_FOR_REAL(f) VENTRAL_INSTANTIATE(f, bfloat16) VENTRAL_INSTANTIATE(f, half)
+// The same functions are in another file of the library: calls here must not bring a second copy.
+#define VENTRAL_ELSEWHERE(f)                                                                                              \
+  extern template decltype(f<float>) f<float>; extern template decltype(f<double>) f<double>;                           \
+  extern template decltype(f<bfloat16>) f<bfloat16>; extern template decltype(f<half>) f<half>;

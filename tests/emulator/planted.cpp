@@ -65,6 +65,13 @@ const std::map<std::string, std::function<bool()>>& cases() {
          launch({}, {.kernel = "count_blocks_kernel", .blocks = 8, .threads = 64}, count_blocks_kernel<bug>, d.count.data());
          return d.count.to<Cpu>()[0] == 8;
        }},
+      {"fence",
+       [] {
+         Tensor<std::int32_t, Cuda> parts({8}), sum({1});
+         Tensor<std::uint32_t, Cuda> done({1});
+         launch({}, {.kernel = "last_block_kernel", .blocks = 8, .threads = 64}, last_block_kernel<bug>, parts.data(), done.data(), sum.data());
+         return sum.to<Cpu>()[0] == 36;
+       }},
       {"async_wait",
        [] {
          Data d(256);

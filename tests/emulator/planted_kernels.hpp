@@ -83,6 +83,21 @@ VENTRAL_KERNEL void count_blocks_kernel(int* count) {
   }
 }
 
+/// The last block to finish adds up what the others have written. The bug: no fences between the data and the count of blocks that are done.
+template <bool bug>
+VENTRAL_KERNEL void last_block_kernel(int* parts, unsigned* done, int* sum) {
+  VENTRAL_SHARED(int, last, 1);
+  if (threadIdx.x == 0) {
+    parts[blockIdx.x] = static_cast<int>(blockIdx.x) + 1;
+    if constexpr (!bug) __threadfence();
+    last[0] = atomicAdd(done, 1) == gridDim.x - 1;
+    if constexpr (!bug) __threadfence();
+  }
+  __syncthreads();
+  if (!last[0] || threadIdx.x) return;
+  for (unsigned i = 0; i < gridDim.x; ++i) sum[0] += parts[i];
+}
+
 // ---- memory
 
 /// The bug: the last thread writes one element past a shared array.
@@ -92,6 +107,16 @@ VENTRAL_KERNEL void shared_write_kernel(float* y) {
   tile[threadIdx.x + (bug ? 1 : 0)] = 1;
   __syncthreads();
   y[threadIdx.x] = 1;
+}
+
+/// The bug: the first thread writes before a shared array, and no barrier follows.
+template <bool bug>
+VENTRAL_KERNEL void shared_write_before_kernel(float* y) {
+  VENTRAL_SHARED(float, tile, 64);
+  VENTRAL_SHARED(float, other, 64);
+  other[static_cast<int>(threadIdx.x) - (bug ? 1 : 0)] = 1;
+  tile[threadIdx.x] = 1;
+  y[threadIdx.x] = tile[threadIdx.x];
 }
 
 /// The bug: the last thread reads one element past a shared array.

@@ -42,7 +42,7 @@ struct LeakyReLUOptions {
 template <class T, class Space = Cpu>
 struct LeakyReLU : detail::Elementwise<T, Space, activation::LeakyRelu<T>> {
   static constexpr const char* kind = "LeakyReLU";
-  explicit LeakyReLU(LeakyReLUOptions o = {}) : detail::Elementwise<T, Space, activation::LeakyRelu<T>>({static_cast<T>(o.slope)}) {}
+  explicit LeakyReLU(LeakyReLUOptions o = {}) : detail::Elementwise<T, Space, activation::LeakyRelu<T>>({static_cast<Compute<T>>(o.slope)}) {}
 };
 
 /// y = 1 / (1 + exp(-x)).
@@ -59,7 +59,7 @@ struct TanhOptions {
 template <class T, class Space = Cpu>
 struct Tanh : detail::Elementwise<T, Space, activation::Tanh<T>> {
   static constexpr const char* kind = "Tanh";
-  explicit Tanh(TanhOptions o = {}) : detail::Elementwise<T, Space, activation::Tanh<T>>({static_cast<T>(o.amplitude), static_cast<T>(o.gain)}) {}
+  explicit Tanh(TanhOptions o = {}) : detail::Elementwise<T, Space, activation::Tanh<T>>({static_cast<Compute<T>>(o.amplitude), static_cast<Compute<T>>(o.gain)}) {}
 };
 
 struct ELUOptions {
@@ -69,7 +69,7 @@ struct ELUOptions {
 template <class T, class Space = Cpu>
 struct ELU : detail::Elementwise<T, Space, activation::Elu<T>> {
   static constexpr const char* kind = "ELU";
-  explicit ELU(ELUOptions o = {}) : detail::Elementwise<T, Space, activation::Elu<T>>({static_cast<T>(o.alpha)}) {}
+  explicit ELU(ELUOptions o = {}) : detail::Elementwise<T, Space, activation::Elu<T>>({static_cast<Compute<T>>(o.alpha)}) {}
 };
 
 /// y = log(1 + exp(x)).

@@ -1,11 +1,12 @@
 #pragma once
 #include <algorithm>
 
-#include "ventral/cuda/runtime.cuh"
+#include "ventral/cuda/quotient.cuh"
 #include "ventral/divisive_box.hpp"
 
 /// Sums over a box around every element of [N,C,H,W], elements outside counting 0, in passes along one axis each: the cost grows with the sum of the
-/// box's extents at most, and not at all along channels. As on the CPU nothing is ever subtracted: a sum of small numbers stays exact next to large ones.
+/// box's extents at most, and not at all along channels. As on the CPU nothing is ever subtracted: a sum of small numbers stays exact next to large
+/// ones.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 namespace detail {
@@ -32,7 +33,8 @@ struct LineWalk {
   Index lines_per_plane = 0, channels;  ///< what channel a line is of; 0 lines: the walk is along channels
 
   LineWalk(Index outer_extent, Index axis, Index inner_extent, Reach reach, Index plane_lines, Index channel_count)
-      : outer(outer_extent), length(axis), inner(inner_extent), before(reach.before), after(reach.after), lines_per_plane(plane_lines), channels(channel_count) {
+      : outer(outer_extent), length(axis), inner(inner_extent), before(reach.before), after(reach.after), lines_per_plane(plane_lines),
+        channels(channel_count) {
     // few lines: more threads, though each segment reads a window more than its length
     segments = std::clamp(enough_walkers / std::max(Index{1}, outer * inner), Index{1}, std::max(Index{1}, length / (2 * window())));
     segment = (length + segments - 1) / segments;
@@ -59,8 +61,8 @@ VENTRAL_KERNEL void window_walk_kernel(LineWalk w, Load load, Finish finish, S* 
   S* const ring = far ? far + walker : near + threadIdx.x;
   const Index apart = far ? walkers : static_cast<Index>(blockDim.x);
 
-  const Index line = walker / w.inner / w.segments, first = walker / w.inner % w.segments * w.segment;
-  const Index last = w.length < first + w.segment ? w.length : first + w.segment, start = line * w.length * w.inner + walker % w.inner;
+  const Index at_segment = quotient(walker, w.inner), line = quotient(at_segment, w.segments), first = (at_segment - line * w.segments) * w.segment;
+  const Index last = w.length < first + w.segment ? w.length : first + w.segment, start = line * w.length * w.inner + walker - at_segment * w.inner;
   const bool along_channels = w.lines_per_plane == 0;
   const Index channel = along_channels ? 0 : line / w.lines_per_plane % w.channels;
   const int window = static_cast<int>(w.window());
@@ -85,7 +87,8 @@ VENTRAL_KERNEL void window_walk_kernel(LineWalk w, Load load, Finish finish, S* 
 template <class S, class Load, class Finish>
 void window_walk(Stream stream, const LineWalk& w, const Shape& x, S* far, const Load& load, const Finish& finish) {
   const std::size_t shared = w.near() ? static_cast<std::size_t>(w.window() * w.threads()) * sizeof(S) : 0;
-  launch(stream, {.kernel = "window_walk_kernel", .blocks = blocks_for(w.walkers(), w.threads()), .threads = w.threads(), .shared = shared, .shape = x},
+  launch(stream,
+         {.kernel = "window_walk_kernel", .blocks = blocks_for(w.walkers(), w.threads()), .threads = w.threads(), .shared = shared, .shape = x},
          window_walk_kernel<S, Load, Finish>, w, load, finish, w.near() ? static_cast<S*>(nullptr) : far);
 }
 
@@ -93,9 +96,9 @@ void window_walk(Stream stream, const LineWalk& w, const Shape& x, S* far, const
 struct PlaneTiles {
   static constexpr Index side = 32, longest = 17, most_outputs = 1024, most_shared = 3840;  ///< the last two in elements
   Index planes, channels, height, width;
-  int rows = 1, columns = 1;              ///< of a tile
+  int rows = 1, columns = 1;                       ///< of a tile
   int row_tiles = 0, column_tiles = 0, group = 1;  ///< planes of a block: more than one where a tile is a whole plane
-  int above, left, tall, wide;            ///< the box: rows above, columns to the left, extents
+  int above, left, tall, wide;                     ///< the box: rows above, columns to the left, extents
 
   static Index cut(Index length) {
     const Index tiles = (length + side - 1) / side;
@@ -121,15 +124,19 @@ template <class S, class Load, class Finish>
 VENTRAL_BOUNDED_KERNEL(256) void box_tile_kernel(PlaneTiles t, Load load, Finish finish) {
   VENTRAL_DYNAMIC_SHARED(S, padded);
   const int pitch = t.pitch(), depth = t.depth(), outputs = t.rows * t.columns, threads = static_cast<int>(blockDim.x);
-  const Index tile = static_cast<Index>(blockIdx.x) % (t.row_tiles * t.column_tiles), plane0 = static_cast<Index>(blockIdx.x) / (t.row_tiles * t.column_tiles) * t.group;
+  const Index at_group = quotient(blockIdx.x, t.row_tiles * t.column_tiles), tile = blockIdx.x - at_group * t.row_tiles * t.column_tiles,
+              plane0 = at_group * t.group;
   const int group = t.planes - plane0 < t.group ? static_cast<int>(t.planes - plane0) : t.group;
-  const Index top = tile / t.column_tiles * t.rows, left = tile % t.column_tiles * t.columns;
+  const Index row_tile = quotient(tile, t.column_tiles), top = row_tile * t.rows, left = (tile - row_tile * t.column_tiles) * t.columns;
+  const auto channel0 = static_cast<std::uint32_t>(plane0 % t.channels), channels = static_cast<std::uint32_t>(t.channels);
+  const auto channel = [=](int plane) { return static_cast<Index>((channel0 + static_cast<std::uint32_t>(plane)) % channels); };
   S* const across = t.wide > 1 ? padded + group * depth * pitch : padded;
 
   for (int i = static_cast<int>(threadIdx.x); i < group * depth * pitch; i += threads) {
-    const Index plane = plane0 + i / (depth * pitch), row = top - t.above + i / pitch % depth, column = left - t.left + i % pitch;
+    const int plane = i / (depth * pitch);
+    const Index row = top - t.above + i / pitch % depth, column = left - t.left + i % pitch;
     const bool inside = 0 <= row && row < t.height && 0 <= column && column < t.width;
-    padded[i] = inside ? load(plane % t.channels, (plane * t.height + row) * t.width + column) : S(0);
+    padded[i] = inside ? load(channel(plane), ((plane0 + plane) * t.height + row) * t.width + column) : S(0);
   }
   __syncthreads();
   if (t.wide > 1)
@@ -141,20 +148,19 @@ VENTRAL_BOUNDED_KERNEL(256) void box_tile_kernel(PlaneTiles t, Load load, Finish
     }
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < group * outputs; i += threads) {
-    const int row = i % outputs / t.columns, column = i % t.columns;
+    const int plane = i / outputs, row = i % outputs / t.columns, column = i % t.columns;
     if (top + row >= t.height || left + column >= t.width) continue;
-    const S* const from = across + (i / outputs * depth + row) * t.columns + column;
+    const S* const from = across + (plane * depth + row) * t.columns + column;
     S sum = from[0];
     for (int k = 1; k < t.tall; ++k) sum = sum + from[k * t.columns];
-    const Index plane = plane0 + i / outputs;
-    finish(plane % t.channels, (plane * t.height + top + row) * t.width + left + column, sum);
+    finish(channel(plane), ((plane0 + plane) * t.height + top + row) * t.width + left + column, sum);
   }
 }
 
 /// Which passes the box sums of a shape take, and their scratch: by box and shape alone.
 struct BoxPlan {
   Shape x;
-  Reach channels, height, width;  ///< no longer than the axis
+  Reach channels, height, width;            ///< no longer than the axis
   Index scratch = 0, middle = 0, ring = 0;  ///< elements in all; where the sums between rows and columns begin, where the rings do
 
   static Reach clamped(Reach r, Index length) {
@@ -172,7 +178,7 @@ struct BoxPlan {
   }
   bool over_planes() const { return height.extent() > 1 || width.extent() > 1; }
   bool over_channels() const { return channels.extent() > 1 || !over_planes(); }
-  bool tiled() const { return height.extent() <= PlaneTiles::longest && width.extent() <= PlaneTiles::longest; }
+  bool tiled() const { return height.extent() <= PlaneTiles::longest && width.extent() <= PlaneTiles::longest && x[1] < (Index{1} << 31); }
   LineWalk along_channels() const { return {x[0], x[1], x[2] * x[3], channels, 0, x[1]}; }
   LineWalk along_rows() const { return {x[0] * x[1] * x[2], x[3], 1, width, x[2], x[1]}; }
   LineWalk along_columns() const { return {x[0] * x[1], x[2], x[3], height, 1, x[1]}; }
@@ -184,8 +190,8 @@ void plane_sums(Stream stream, const BoxPlan& plan, S* scratch, const Load& load
   if (plan.tiled()) {
     const PlaneTiles t(plan.x, plan.height, plan.width);
     const std::size_t shared = static_cast<std::size_t>(t.group * t.plane_elements()) * sizeof(S);
-    return launch(stream, {.kernel = "box_tile_kernel", .blocks = t.blocks(), .threads = 256, .shared = shared, .shape = plan.x}, box_tile_kernel<S, Load, Finish>,
-                  t, load, finish);
+    return launch(stream, {.kernel = "box_tile_kernel", .blocks = t.blocks(), .threads = 256, .shared = shared, .shape = plan.x},
+                  box_tile_kernel<S, Load, Finish>, t, load, finish);
   }
   S *const middle = scratch + plan.middle, *const ring = scratch + plan.ring;
   if (plan.height.extent() == 1) return window_walk(stream, plan.along_rows(), plan.x, ring, load, finish);
@@ -195,8 +201,9 @@ void plane_sums(Stream stream, const BoxPlan& plan, S* scratch, const Load& load
 }
 
 /// Sums over a box around every element of a quantity on [N,C,H,W]; elements outside count 0. load(channel, at) makes the quantity at a flat position
-/// (it may be called several times for each), finish(channel, at, sum) takes the sum around it. Both are functors of the device and copied into each thread.
-/// `scratch` has BoxPlan(box, x).scratch elements. A launch for boxes of channels or of moderate height and width, two for both, three for large ones.
+/// (it may be called several times for each), finish(channel, at, sum) takes the sum around it. Both are functors of the device and copied into each
+/// thread. `scratch` has BoxPlan(box, x).scratch elements. A launch for boxes of channels or of moderate height and width, two for both, three for
+/// large ones.
 template <class S, class Load, class Finish>
 void box_sums(Stream stream, const DivisiveBox& box, const Shape& x, S* scratch, const Load& load, const Finish& finish) {
   if (x.size() == 0) return;

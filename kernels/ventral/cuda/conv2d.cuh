@@ -82,7 +82,8 @@ void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bo
     else run(8, conv2d_gather_direct_kernel<T, I, 8>);
     return;
   }
-  with_conv_tile<T, I, Innermost::extent>(conv_tile(tuning, rows, p.blocks(128, 128)), conv_tensor_cores<T>(tuning), [&]<class Tile>(std::type_identity<Tile>) {
+  const ConvTile tile = conv_tile(tuning, rows, p.blocks(128, 128));
+  with_conv_tile<T, I, Innermost::extent>(tile, conv_tensor_cores<T>(tuning), [&]<class Tile>(std::type_identity<Tile>) {
     const Launch l{.kernel = "conv2d_gather_gemm_kernel", .blocks = 1, .threads = Tile::threads, .shape = x.shape, .other = y.shape};
     launch_gather(stream, tuning, l, p.blocks(Tile::rows, Tile::columns), p, conv2d_gather_gemm_kernel<Tile, I, T>);
   });
@@ -90,7 +91,8 @@ void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bo
 
 /// Cuts the sum over pixels into runs and launches `kernel` on each, `tiles` blocks for a run; then adds them up.
 template <class T, class I>
-void conv_weight_runs(Stream stream, const ConvTuning& tuning, const Launch& l, ConvWeightGradient<T, I> p, Index tiles, void (*kernel)(ConvWeightGradient<T, I>)) {
+void conv_weight_runs(Stream stream, const ConvTuning& tuning, const Launch& l, ConvWeightGradient<T, I> p, Index tiles,
+                      void (*kernel)(ConvWeightGradient<T, I>)) {
   const Index pixels = p.pixels(), wanted = std::clamp(tuning.split_blocks / tiles, Index{1}, conv_parts(pixels, tuning.split_pixels));
   const Index run = conv_parts(conv_parts(pixels, wanted), Index{32}) * 32, splits = conv_parts(pixels, run);
   Tensor<Compute<T>, Space> partial = Tensor<Compute<T>, Space>::uninitialized({splits > 1 ? splits : 0, p.size()});
@@ -101,8 +103,8 @@ void conv_weight_runs(Stream stream, const ConvTuning& tuning, const Launch& l, 
   each.blocks = tiles * splits;
   launch(stream, each, kernel, p);
   if (splits > 1)
-    launch(stream, {.kernel = "conv2d_weight_sum_kernel", .blocks = blocks_for(p.size()), .shape = l.shape, .other = l.other}, conv2d_weight_sum_kernel<T>, p.size(),
-           splits, p.partial, p.dw);
+    launch(stream, {.kernel = "conv2d_weight_sum_kernel", .blocks = blocks_for(p.size()), .shape = l.shape, .other = l.other},
+           conv2d_weight_sum_kernel<T>, p.size(), splits, p.partial, p.dw);
 }
 
 template <class I, class T>
@@ -110,17 +112,21 @@ void conv_weight(Stream stream, const ConvTuning& tuning, const ConvSizes& s, In
   const auto as = [](Index v) { return static_cast<I>(v); };
   const ConvWeightGradient<T, I> p{x.data, dy.data, dw.data, nullptr, conv_axis<I>(s.plan.h, false), conv_axis<I>(s.plan.w, false),
                                    as(s.images), as(s.groups), as(s.channels), as(s.outputs), 1, 0};
-  const auto message = [&](const char* kernel, int threads) { return Launch{.kernel = kernel, .blocks = 1, .threads = threads, .shape = x.shape, .other = dy.shape}; };
+  const auto named = [&](const char* kernel, int threads) {
+    return Launch{.kernel = kernel, .blocks = 1, .threads = threads, .shape = x.shape, .other = dy.shape};
+  };
   const Index weights = s.outputs * s.depth();
   if (tuning.kernel == ConvKernel::direct || (tuning.kernel == ConvKernel::automatic && (weights <= tuning.direct_weights || s.outputs <= 2))) {
-    const Launch l = message("conv2d_weight_direct_kernel", conv_weight_threads);
+    const Launch l = named("conv2d_weight_direct_kernel", conv_weight_threads);
     if (s.outputs <= 2) conv_weight_runs(stream, tuning, l, p, p.tiles(1, 8), conv2d_weight_direct_kernel<T, I, 1, 8>);
     else conv_weight_runs(stream, tuning, l, p, p.tiles(4, 4), conv2d_weight_direct_kernel<T, I, 4, 4>);
     return;
   }
   const Index large_blocks = s.depth() > 64 ? p.tiles(128, 128) * conv_parts(Index{p.pixels()}, tuning.split_pixels) : 0;
-  with_conv_tile<T, I, Innermost::depth>(conv_tile(tuning, s.outputs, large_blocks), conv_tensor_cores<T>(tuning), [&]<class Tile>(std::type_identity<Tile>) {
-    conv_weight_runs(stream, tuning, message("conv2d_weight_gemm_kernel", Tile::threads), p, p.tiles(Tile::rows, Tile::columns), conv2d_weight_gemm_kernel<Tile, I, T>);
+  const ConvTile tile = conv_tile(tuning, s.outputs, large_blocks);
+  with_conv_tile<T, I, Innermost::depth>(tile, conv_tensor_cores<T>(tuning), [&]<class Tile>(std::type_identity<Tile>) {
+    const Launch l = named("conv2d_weight_gemm_kernel", Tile::threads);
+    conv_weight_runs(stream, tuning, l, p, p.tiles(Tile::rows, Tile::columns), conv2d_weight_gemm_kernel<Tile, I, T>);
   });
 }
 
@@ -152,7 +158,8 @@ void conv2d_forward_tuned(Stream stream, const ConvTuning& tuning, const WindowP
   if (y.size() == 0) return;
   const detail::ConvSizes s(plan, groups, x.shape, y.shape);
   const Index n = s.images, c = s.channels, o = s.outputs;
-  if (s.linear() && tuning.kernel == ConvKernel::automatic) return linear_forward<T>(stream, x.reshaped({n, c}), w.reshaped({o, c}), b, y.reshaped({n, o}));
+  if (s.linear() && tuning.kernel == ConvKernel::automatic)
+    return linear_forward<T>(stream, x.reshaped({n, c}), w.reshaped({o, c}), b, y.reshaped({n, o}));
   if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, false, x, w, b, y);
   else detail::conv_gather<Index, T>(stream, tuning, s, false, x, w, b, y);
 }
@@ -161,7 +168,8 @@ void conv2d_backward_input_tuned(Stream stream, const ConvTuning& tuning, const 
   if (dx.size() == 0) return;
   const detail::ConvSizes s(plan, groups, dx.shape, dy.shape);
   const Index n = s.images, c = s.channels, o = s.outputs;
-  if (s.linear() && tuning.kernel == ConvKernel::automatic) return linear_backward_input<T>(stream, w.reshaped({o, c}), dy.reshaped({n, o}), dx.reshaped({n, c}));
+  if (s.linear() && tuning.kernel == ConvKernel::automatic)
+    return linear_backward_input<T>(stream, w.reshaped({o, c}), dy.reshaped({n, o}), dx.reshaped({n, c}));
   if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, true, dy, w, In<T>(), dx);
   else detail::conv_gather<Index, T>(stream, tuning, s, true, dy, w, In<T>(), dx);
 }
@@ -170,7 +178,8 @@ void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const
   if (x.size() == 0 || dy.size() == 0) return;
   const detail::ConvSizes s(plan, groups, x.shape, dy.shape);
   const Index n = s.images, c = s.channels, o = s.outputs;
-  if (s.linear() && tuning.kernel == ConvKernel::automatic) return linear_backward_weight<T>(stream, x.reshaped({n, c}), dy.reshaped({n, o}), dw.reshaped({o, c}));
+  if (s.linear() && tuning.kernel == ConvKernel::automatic)
+    return linear_backward_weight<T>(stream, x.reshaped({n, c}), dy.reshaped({n, o}), dw.reshaped({o, c}));
   if (s.fits_int() && !tuning.wide_index) detail::conv_weight<int, T>(stream, tuning, s, x, dy, dw);
   else detail::conv_weight<Index, T>(stream, tuning, s, x, dy, dw);
 }
@@ -204,7 +213,8 @@ void conv2d_backward_bias(Stream stream, In<T> dy, Out<T> db) {
   if (dy.size() == 0) return;
   const detail::ChannelShape s = detail::channel_shape(dy.shape);
   Tensor<double, Space> partial = Tensor<double, Space>::uninitialized({detail::channel_partial_sums(s)});
-  detail::channel_sums(stream, "conv2d_bias_gradient", detail::SumOfX{}, dy.shape, s, dy.data, dy.data, nullptr, partial.data(), detail::AddToBias<T>{db.data});
+  const detail::AddToBias<T> add{db.data};
+  detail::channel_sums(stream, "conv2d_bias_gradient", detail::SumOfX{}, dy.shape, s, dy.data, dy.data, nullptr, partial.data(), add);
 }
 
 /// y[n,c] += b[c]; y [N,C,H,W]. Reads and writes y once.

@@ -6,8 +6,8 @@
 
 /// How convolutions are laid over the GPU's threads: what may be tuned, and the one picture that forward and both gradients share.
 ///
-/// Forward and the gradient by the input are the same work, a gather: an element of what is written is the sum over channels and taps of a weight times
-/// an element of what is read. Forward reads position u stride - before + m dilation for output u and tap m. The gradient by the input reads
+/// Forward and the gradient by the input are the same work, a gather: an element of what is written is the sum over channels and taps of a weight
+/// times an element of what is read. Forward reads position u stride - before + m dilation for output u and tap m. The gradient by the input reads
 /// (u + before - m dilation) / stride where that divides; so its pixels fall into `stride` phases along each axis, and within a phase everything is a
 /// convolution with stride 1 again, by those taps that divide.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
@@ -131,7 +131,8 @@ struct ConvSizes {
     const auto reach = [](const WindowAxis& a) { return a.in + a.before + a.span() + a.out * a.stride + a.dilation; };
     const Index h = reach(plan.h), w = reach(plan.w), read = channels * plan.h.in * plan.w.in, written = outputs * plan.h.out * plan.w.out;
     const Index last = limit / std::max(images * groups, Index{1});
-    return h < extent && w < extent && h < extent / std::max(plan.w.in, Index{1}) && read < last && written < last && groups * outputs * depth() < limit;
+    const bool tensors = read < last && written < last && groups * outputs * depth() < limit;
+    return tensors && h < extent && w < extent && h < extent / std::max(plan.w.in, Index{1});
   }
 };
 

@@ -3,11 +3,11 @@
 #include "ventral/cuda/gemm_tensor_tile.cuh"
 #include "ventral/cuda/reduce.cuh"
 
-/// The weight gradient of a convolution: for each group a product dy [outputs, pixels] times windows [pixels, depth], summed over the pixels of all images.
-/// The sum is cut into runs by shape alone; their sums are added in order.
+/// The weight gradient of a convolution: for each group a product dy [outputs, pixels] times windows [pixels, depth], summed over the pixels of all
+/// images. The sum is cut into runs by shape alone; their sums are added in order.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE::detail {
 
-/// dw[g outputs + o, c, i, j] += the sum over images and pixels of dy[n, g outputs + o, pixel] x[n, g channels + c, what tap (i, j) of the pixel saw].
+/// dw[g outputs + o, c, i, j] += the sum over images and pixels of dy[n, g outputs + o, pixel] x[n, g channels + c, what tap (i, j) saw].
 template <class T, class I>
 struct ConvWeightGradient {
   const T *x, *dy;
@@ -91,8 +91,8 @@ struct ConvWindow {
 
 constexpr int conv_weight_threads = 256;
 
-/// `count` numbers (a power of two, at most 32) of each lane, added over the warp: lane l returns the sum of number l / (32 / count). In each step lanes
-/// swap halves of what is left, so that count numbers take little more exchanges than one: 16 instead of 80 for 16.
+/// `count` numbers (a power of two, at most 32) of each lane, added over the warp: lane l returns the sum of number l / (32 / count). In each step
+/// lanes swap halves of what is left: 16 exchanges for 16 numbers, where one by one would take 80.
 template <int count, class C>
 VENTRAL_DEVICE C warp_sums(C (&v)[count]) {
   const int lane = thread_in_block() % 32;

@@ -15,7 +15,8 @@ struct CrossEntropy {
   const T* weights;
   T *values, *dx;
 
-  CrossEntropy(In<T> x, In<std::int32_t> labels, double spread, Index left_out, double gradient_scale, In<T> class_weights, Out<T> all_values, Out<T> gradient)
+  CrossEntropy(In<T> x, In<std::int32_t> labels, double spread, Index left_out, double gradient_scale, In<T> class_weights, Out<T> all_values,
+               Out<T> gradient)
       : scores(x, labels), smoothing(spread), each(spread / static_cast<double>(x.shape[1])), ignore(left_out), scale(gradient_scale),
         weights(class_weights.data), values(all_values.data), dx(gradient.data) {}
   VENTRAL_DEVICE double weight(Index c) const { return weights ? static_cast<double>(load(weights + c)) : 1.0; }
@@ -40,15 +41,9 @@ struct WarpOnRow {
   VENTRAL_DEVICE static V sum(V v) {
     return warp_sum(v);
   }
-  /// NaN loses, unless it is everywhere.
   template <class S>
   VENTRAL_DEVICE static S largest(S v) {
-    VENTRAL_DEVICE_UNROLL
-    for (int apart = 16; apart > 0; apart /= 2) {
-      const S other = exchange_lanes(v, apart);
-      v = other > v || v != v ? other : v;
-    }
-    return v;
+    return warp_max(v);
   }
 };
 
@@ -88,14 +83,15 @@ VENTRAL_DEVICE double cross_entropy_row(const CrossEntropy<T>& e, Index label, c
   if (!dx) return loss;
   const double slope = e.scale * all / total;
   for (Index c = lane; c < classes; c += Row::lanes) {
-    const double target = e.scale * (e.each * e.weight(c) + (c == label ? own : 0)), exponential = softmax ? static_cast<double>(std::exp(load(x + c * stride) - top)) : 0;
+    const double target = e.scale * (e.each * e.weight(c) + (c == label ? own : 0)),
+                 exponential = softmax ? static_cast<double>(std::exp(load(x + c * stride) - top)) : 0;
     store(dx + c * stride, static_cast<S>((softmax ? slope * exponential : 0) - target));
   }
   return loss;
 }
 
-/// Sums the cross-entropy of all positions, with the gradient in the same pass. A thread for each position (neighbours read neighbouring positions of a
-/// class), or a warp for each where a position's classes lie side by side. Two exponentials an element, the second for the gradient.
+/// Sums the cross-entropy of all positions, with the gradient in the same pass. A thread for each position (neighbours read neighbouring positions of
+/// a class), or a warp for each where a position's classes lie side by side. Two exponentials an element, the second for the gradient.
 template <bool softmax, class Row, class T>
 VENTRAL_BOUNDED_KERNEL(loss_threads) void cross_entropy_kernel(CrossEntropy<T> e, double* sums) {
   const int lane = static_cast<int>(threadIdx.x) % Row::lanes;
@@ -124,8 +120,8 @@ template <bool softmax, class T>
 double cross_entropy(Stream stream, const CrossEntropy<T>& e, const Shape& x, Out<double> sums) {
   const auto run = [&](auto row) {
     using Row = decltype(row);
-    return run_loss(stream, softmax ? "cross_entropy_kernel (of scores)" : "cross_entropy_kernel (of log-probabilities)", e.scores.count * Row::lanes, x, sums,
-                    cross_entropy_kernel<softmax, Row, T>, e);
+    return run_loss(stream, softmax ? "cross_entropy_kernel (of scores)" : "cross_entropy_kernel (of log-probabilities)", e.scores.count * Row::lanes,
+                    x, sums, cross_entropy_kernel<softmax, Row, T>, e);
   };
   return e.scores.stride == 1 && e.scores.classes >= classes_for_warp ? run(WarpOnRow{}) : run(AloneOnRow{});
 }
@@ -134,15 +130,15 @@ double cross_entropy(Stream stream, const CrossEntropy<T>& e, const Shape& x, Ou
 
 /// Softmax cross-entropy of scores x [N,C,d1,..] with labels [N,d1,..], loss and gradient in one launch. 16-bit scores are computed with in float.
 template <class T>
-double softmax_cross_entropy(Stream stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
-                             Out<T> values, Out<T> dx) {
+double softmax_cross_entropy(Stream stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights,
+                             Out<double> sums, Out<T> values, Out<T> dx) {
   return detail::cross_entropy<true>(stream, detail::CrossEntropy<T>(x, labels, smoothing, ignore, scale, weights, values, dx), x.shape, sums);
 }
 
 /// The same of log-probabilities x.
 template <class T>
-double negative_log_likelihood(Stream stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
-                               Out<T> values, Out<T> dx) {
+double negative_log_likelihood(Stream stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights,
+                               Out<double> sums, Out<T> values, Out<T> dx) {
   return detail::cross_entropy<false>(stream, detail::CrossEntropy<T>(x, labels, smoothing, ignore, scale, weights, values, dx), x.shape, sums);
 }
 

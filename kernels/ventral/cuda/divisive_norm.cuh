@@ -136,8 +136,8 @@ struct GatherGradients {
 /// partial [N C,3] = sums over the positions of each plane of dy y / base, dy y sum / base and dy y ln(base), where divided.
 /// A block for each plane, threads along positions, sums in double: reads y, dy and sums once.
 template <class T, int threads>
-VENTRAL_BOUNDED_KERNEL(threads) void divisor_parameter_sums_kernel(Index channels, Index positions, Divisors<T> divisors, KeptSums<T> kept, const T* y,
-                                                                   const T* dy, const T* sums, double* partial) {
+VENTRAL_BOUNDED_KERNEL(threads) void divisor_parameter_sums_kernel(Index channels, Index positions, Divisors<T> divisors, KeptSums<T> kept,
+                                                                   const T* y, const T* dy, const T* sums, double* partial) {
   using S = Compute<T>;
   const Index plane = blockIdx.x;
   const Divisor<S>& d = divisors.of(plane % channels);
@@ -168,8 +168,9 @@ struct LearnedValues {
 
 /// Adds the gradients of each value of k, alpha and beta: block (g, 0 to 2) sums the planes that value g serves.
 template <class T, int threads>
-VENTRAL_BOUNDED_KERNEL(threads) void divisor_parameter_gradients_kernel(Index samples, Index channels, double box, Divisors<T> divisors, const double* partial,
-                                                                        LearnedValues<T> k, LearnedValues<T> alpha, LearnedValues<T> beta) {
+VENTRAL_BOUNDED_KERNEL(threads) void divisor_parameter_gradients_kernel(Index samples, Index channels, double box, Divisors<T> divisors,
+                                                                        const double* partial, LearnedValues<T> k, LearnedValues<T> alpha,
+                                                                        LearnedValues<T> beta) {
   const Index g = blockIdx.x;
   const unsigned which = blockIdx.y;
   const LearnedValues<T> p = which == 0 ? k : which == 1 ? alpha : beta;
@@ -201,10 +202,12 @@ VENTRAL_CUDA_FUNCTION Index divisive_norm_scratch(Stream, const DivisiveRule& ru
 }
 
 /// y = x / (k + alpha / |box| sums)^beta, where that divisor is at least the threshold, else y = x; sums = box sums of |x|^exponent.
-/// x, y, sums [N,C,H,W] (or [N,C,...] with a box of channels only); k, alpha, beta [1] or [C]. `sums` is kept for backward; it may be y when there is none.
-/// Reads x twice (the second time mostly from cache), writes y and sums once; a box of all axes writes and reads its plane sums between two launches.
+/// x, y, sums [N,C,H,W] (or [N,C,...] with a box of channels only); k, alpha, beta [1] or [C]. `sums` is kept for backward; it may be y when there is
+/// none. Reads x twice (the second time mostly from cache), writes y and sums once; a box of all axes writes and reads its plane sums between two
+/// launches.
 template <class T>
-void divisive_norm_forward(Stream stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> x, Out<T> sums, Out<T> scratch, Out<T> y) {
+void divisive_norm_forward(Stream stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> x, Out<T> sums, Out<T> scratch,
+                           Out<T> y) {
   const Shape shape = detail::as_images(x.shape);
   const detail::ComputeScratch<T> room(scratch, divisive_norm_scratch(stream, rule, x.shape));
   const detail::KeptSums<T> kept = detail::kept_sums<T>(rule);
@@ -217,8 +220,8 @@ void divisive_norm_forward(Stream stream, const DivisiveRule& rule, In<T> k, In<
 /// Kinks: sign(0) = 0 for every exponent; a divisor at the threshold counts as applied. `sums` is what forward kept.
 /// Reads y, x once, dy and sums twice, writes dx once; passes as in forward, over the reflected box.
 template <class T>
-void divisive_norm_backward(Stream stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> x, In<T> y, In<T> dy, In<T> sums, Out<T> scratch,
-                            Out<T> dx) {
+void divisive_norm_backward(Stream stream, const DivisiveRule& rule, In<T> k, In<T> alpha, In<T> beta, In<T> x, In<T> y, In<T> dy, In<T> sums,
+                            Out<T> scratch, Out<T> dx) {
   const Shape shape = detail::as_images(x.shape);
   const detail::ComputeScratch<T> room(scratch, divisive_norm_scratch(stream, rule, x.shape));
   const detail::Divisors<T> divisors(rule, k, alpha, beta);
@@ -238,17 +241,22 @@ void divisive_norm_parameter_backward(Stream stream, const DivisiveRule& rule, I
   const Index samples = y.shape[0], channels = y.shape[1], positions = y.shape.product(2, y.shape.rank());
   const detail::Divisors<T> divisors(rule, k, alpha, beta);
   const auto sum_planes = [&](auto kernel, int threads) {
-    launch(stream, {.kernel = "divisor_parameter_sums_kernel", .blocks = samples * channels, .threads = threads, .shape = y.shape}, kernel, channels, positions,
-           divisors, detail::kept_sums<T>(rule), y.data, dy.data, sums.data, partial.data);
+    launch(stream, {.kernel = "divisor_parameter_sums_kernel", .blocks = samples * channels, .threads = threads, .shape = y.shape}, kernel, channels,
+           positions, divisors, detail::kept_sums<T>(rule), y.data, dy.data, sums.data, partial.data);
   };
   if (positions <= 128) sum_planes(detail::divisor_parameter_sums_kernel<T, 32>, 32);
   else sum_planes(detail::divisor_parameter_sums_kernel<T, 256>, 256);
 
   using S = Compute<T>;
-  const detail::LearnedValues<T> of_k{k.data, dk.data, k.size(), static_cast<S>(rule.smallest_k)}, of_alpha{alpha.data, dalpha.data, alpha.size(), S(0)},
-      of_beta{beta.data, dbeta.data, beta.size(), S(0)};
-  launch(stream, {.kernel = "divisor_parameter_gradients_kernel", .blocks = {std::max({k.size(), alpha.size(), beta.size()}), 3}, .threads = 128, .shape = y.shape},
-         detail::divisor_parameter_gradients_kernel<T, 128>, samples, channels, static_cast<double>(rule.box.size()), divisors, partial.data, of_k, of_alpha, of_beta);
+  const detail::LearnedValues<T> of_k{k.data, dk.data, k.size(), static_cast<S>(rule.smallest_k)},
+      of_alpha{alpha.data, dalpha.data, alpha.size(), S(0)}, of_beta{beta.data, dbeta.data, beta.size(), S(0)};
+  launch(stream,
+         {.kernel = "divisor_parameter_gradients_kernel",
+          .blocks = {std::max({k.size(), alpha.size(), beta.size()}), 3},
+          .threads = 128,
+          .shape = y.shape},
+         detail::divisor_parameter_gradients_kernel<T, 128>, samples, channels, static_cast<double>(rule.box.size()), divisors, partial.data, of_k,
+         of_alpha, of_beta);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ventral/cuda/normalization.cuh"
+#include "ventral/cuda/quotient.cuh"
 #include "ventral/divisive_box.hpp"
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
@@ -13,11 +14,7 @@ struct ChannelColumns {
   Index channels, positions, columns;
   explicit ChannelColumns(const Shape& x) : channels(x[1]), positions(x.product(2, x.rank())), columns(x[0] * positions) {}
   /// Where row 0 of a column is; rows are `positions` apart.
-  VENTRAL_DEVICE Index place(Index column) const {
-    const bool small = columns <= 0xFFFFFFFF;  // 64-bit division takes several times as long
-    const Index sample = small ? static_cast<Index>(static_cast<unsigned>(column) / static_cast<unsigned>(positions)) : column / positions;
-    return column + sample * (channels - 1) * positions;
-  }
+  VENTRAL_DEVICE Index place(Index column) const { return column + quotient(column, positions) * (channels - 1) * positions; }
 };
 
 /// The matrix max(gamma, 0), or its transpose.
@@ -142,7 +139,8 @@ struct GdnShares {
 /// partial [shares,C,C+1]: over a share of the columns, the sums of q_i x_j^2 and, in column C, of q_i.
 /// A block makes a tile of 32 x 32 sums of a share, from pieces of 32 columns in shared memory; a thread 2 x 2 of them. Threads load along positions.
 template <class T>
-VENTRAL_BOUNDED_KERNEL(256) void gdn_parameter_sums_kernel(ChannelColumns shape, GdnShares cut, const Compute<T>* q, const T* x, Compute<T>* partial) {
+VENTRAL_BOUNDED_KERNEL(256) void gdn_parameter_sums_kernel(ChannelColumns shape, GdnShares cut, const Compute<T>* q, const T* x,
+                                                           Compute<T>* partial) {
   using S = Compute<T>;
   constexpr int side = 32, pitch = side + 1;
   VENTRAL_SHARED(S, of_q, side * pitch);
@@ -183,8 +181,8 @@ VENTRAL_BOUNDED_KERNEL(256) void gdn_parameter_sums_kernel(ChannelColumns shape,
 
 /// Adds -1/2 of those sums, in the order of the shares, to the gradients that are not null. A thread for each.
 template <class T>
-VENTRAL_KERNEL void gdn_parameter_gradients_kernel(Index channels, Index shares, Compute<T> floor, const Compute<T>* partial, const T* beta, const T* gamma,
-                                                   T* dbeta, T* dgamma) {
+VENTRAL_KERNEL void gdn_parameter_gradients_kernel(Index channels, Index shares, Compute<T> floor, const Compute<T>* partial, const T* beta,
+                                                   const T* gamma, T* dbeta, T* dgamma) {
   using S = Compute<T>;
   const Index sums = channels * (channels + 1);
   for (Index e = first_element(); e < sums; e += element_step()) {
@@ -201,7 +199,12 @@ VENTRAL_KERNEL void gdn_parameter_gradients_kernel(Index channels, Index shares,
 template <class T, class Load, class Finish>
 void channel_products(Stream stream, const Shape& x, In<T> gamma, bool transposed, const Load& load, const Finish& finish) {
   const ChannelColumns shape(x);
-  launch(stream, {.kernel = "channel_product_kernel", .blocks = (shape.channels + 31) / 32 * ((shape.columns + 63) / 64), .threads = 128, .shape = x, .other = gamma.shape},
+  launch(stream,
+         {.kernel = "channel_product_kernel",
+          .blocks = (shape.channels + 31) / 32 * ((shape.columns + 63) / 64),
+          .threads = 128,
+          .shape = x,
+          .other = gamma.shape},
          channel_product_kernel<Compute<T>, Gamma<T>, Load, Finish>, shape, Gamma<T>{gamma.data, shape.channels, transposed}, load, finish);
 }
 
@@ -214,7 +217,8 @@ VENTRAL_CUDA_FUNCTION Index gdn_scratch(Stream, const Shape& x) {
 }
 
 /// y_i = x_i / sqrt(norms_i), norms_i = max(beta_i, smallest_beta) + sum_j max(gamma_ij, 0) x_j^2 over the channels at the same position.
-/// x, y, norms [N,C,...]; beta [C]; gamma [C,C]. `norms` is kept for backward; it may be y when there is none. 2 C FLOP an element and the square root.
+/// x, y, norms [N,C,...]; beta [C]; gamma [C,C]. `norms` is kept for backward; it may be y when there is none. 2 C FLOP an element and the square
+/// root.
 template <class T>
 void gdn_forward(Stream stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x, Out<T> norms, Out<T>, Out<T> y) {
   if (x.size() == 0) return;
@@ -223,16 +227,16 @@ void gdn_forward(Stream stream, double smallest_beta, In<T> beta, In<T> gamma, I
                               detail::NormalizeByPool<T>{static_cast<Compute<T>>(smallest_beta), beta.data, x.data, kept, y.data});
 }
 
-/// With q_i = dy_i y_i / norms_i: dx_j = dy_j / sqrt(norms_j) - x_j sum_i gamma_ij q_i; adds -1/2 sum q_i to dbeta_i and -1/2 sum q_i x_j^2 to dgamma_ij,
-/// sums over samples and positions. Empty dx, dbeta, dgamma are left out. At its floor (smallest_beta, 0) only a gradient that raises a value passes.
-/// `q` [N,C,...] is scratch. 4 C FLOP an element; four launches: q, dx, sums for shares of the columns, sums of those.
+/// With q_i = dy_i y_i / norms_i: dx_j = dy_j / sqrt(norms_j) - x_j sum_i gamma_ij q_i; adds -1/2 sum q_i to dbeta_i and -1/2 sum q_i x_j^2 to
+/// dgamma_ij, sums over samples and positions. Empty dx, dbeta, dgamma are left out. At its floor (smallest_beta, 0) only a gradient that raises a
+/// value passes. `q` [N,C,...] is scratch. 4 C FLOP an element; four launches: q, dx, sums for shares of the columns, sums of those.
 template <class T>
-void gdn_backward(Stream stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x, In<T> y, In<T> dy, In<T> norms, Out<T> q, Out<T> scratch, Out<T> dx,
-                  Out<T> dbeta, Out<T> dgamma) {
+void gdn_backward(Stream stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x, In<T> y, In<T> dy, In<T> norms, Out<T> q, Out<T> scratch,
+                  Out<T> dx, Out<T> dbeta, Out<T> dgamma) {
   if (x.size() == 0) return;
   const detail::ComputeScratch<T> quotients(q, x.size());
-  launch(stream, {.kernel = "gdn_quotients_kernel", .blocks = blocks_for(x.size()), .shape = x.shape}, detail::gdn_quotients_kernel<T>, x.size(), y.data, dy.data,
-         norms.data, quotients.data());
+  launch(stream, {.kernel = "gdn_quotients_kernel", .blocks = blocks_for(x.size()), .shape = x.shape}, detail::gdn_quotients_kernel<T>, x.size(),
+         y.data, dy.data, norms.data, quotients.data());
   if (dx.data)
     detail::channel_products<T>(stream, x.shape, gamma, true, detail::LoadQuotients<T>{quotients.data()},
                                 detail::GatherPoolGradients<T>{x.data, dy.data, norms.data, dx.data});
@@ -240,11 +244,11 @@ void gdn_backward(Stream stream, double smallest_beta, In<T> beta, In<T> gamma, 
   const detail::ChannelColumns shape(x.shape);
   const detail::GdnShares cut(shape);
   const detail::ComputeScratch<T> partial(scratch, gdn_scratch(stream, x.shape));
-  launch(stream, {.kernel = "gdn_parameter_sums_kernel", .blocks = cut.blocks(), .threads = 256, .shape = x.shape}, detail::gdn_parameter_sums_kernel<T>, shape, cut,
-         quotients.data(), x.data, partial.data());
+  launch(stream, {.kernel = "gdn_parameter_sums_kernel", .blocks = cut.blocks(), .threads = 256, .shape = x.shape},
+         detail::gdn_parameter_sums_kernel<T>, shape, cut, quotients.data(), x.data, partial.data());
   launch(stream, {.kernel = "gdn_parameter_gradients_kernel", .blocks = blocks_for(shape.channels * (shape.channels + 1)), .shape = gamma.shape},
-         detail::gdn_parameter_gradients_kernel<T>, shape.channels, cut.shares, static_cast<Compute<T>>(smallest_beta), partial.data(), beta.data, gamma.data, dbeta.data,
-         dgamma.data);
+         detail::gdn_parameter_gradients_kernel<T>, shape.channels, cut.shares, static_cast<Compute<T>>(smallest_beta), partial.data(), beta.data,
+         gamma.data, dbeta.data, dgamma.data);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -40,37 +40,54 @@ void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
                  gemm_pipelined_kernel<T, Tile, Choice::stages>);
 }
 
-template <class T, GemmKernel kernel, GemmTile size>
+template <class T, GemmKernel kernel, GemmTile size, bool both_transposed>
 void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
   constexpr auto depth = Innermost::depth, extent = Innermost::extent;
-  if (p.a.transposed && p.b.transposed) run_pipelined<T, kernel, size, extent, depth>(stream, p, parts);
-  else if (p.a.transposed) run_pipelined<T, kernel, size, extent, extent>(stream, p, parts);
+  if constexpr (both_transposed)
+    if (p.a.transposed && p.b.transposed) return run_pipelined<T, kernel, size, extent, depth>(stream, p, parts);
+  if (p.a.transposed) run_pipelined<T, kernel, size, extent, extent>(stream, p, parts);
   else if (p.b.transposed) run_pipelined<T, kernel, size, depth, depth>(stream, p, parts);
   else run_pipelined<T, kernel, size, depth, extent>(stream, p, parts);
 }
 
-template <class T, GemmKernel kernel>
+template <class T, GemmKernel kernel, bool both_transposed>
 void run_pipelined(Stream stream, const GemmProblem<T>& p, const GemmTuning& tuning) {
-  if (tuning.tile == GemmTile::large) run_pipelined<T, kernel, GemmTile::large>(stream, p, tuning.parts);
-  else run_pipelined<T, kernel, GemmTile::small>(stream, p, tuning.parts);
+  if (tuning.tile == GemmTile::large) run_pipelined<T, kernel, GemmTile::large, both_transposed>(stream, p, tuning.parts);
+  else run_pipelined<T, kernel, GemmTile::small, both_transposed>(stream, p, tuning.parts);
+}
+
+template <class T>
+void run_tiled(Stream stream, const GemmProblem<T>& p, Index parts) {
+  constexpr int side = 16;
+  const Index tiles = ((p.m + side - 1) / side) * ((p.n + side - 1) / side);
+  launch_gemm<T>(stream, "gemm_tiled_kernel", cut_gemm(p, parts, side, 1), tiles, {side, side}, 0, gemm_tiled_kernel<T, side>);
+}
+
+/// The product by the kernels that gemm_tuning picks, and no others: programs hold what they use. Both transposed, which no layer asks for: tiled.
+template <class T, Precision precision>
+void run_chosen(Stream stream, const GemmProblem<T>& p) {
+  constexpr auto fast = tensor_multiplies<T, precision> ? GemmKernel::tensor : GemmKernel::register_tiled;
+  if (p.m <= 0 || p.n <= 0) return;
+  const GemmTuning tuning = gemm_tuning<T, precision>(p.m, p.n, p.k);
+  if (tuning.kernel == GemmKernel::tiled || (p.a.transposed && p.b.transposed)) run_tiled(stream, p, tuning.parts);
+  else run_pipelined<T, fast, false>(stream, p, tuning);
 }
 
 }  // namespace detail
 
-/// c = activation(alpha a b + beta c + bias), computed as a tuning says. gemm calls it with gemm_tuning; tests and benchmarks try them all.
+/// c = activation(alpha a b + beta c + bias), computed as a tuning says, for tests and benchmarks: any kernel on any shape.
 template <class T, Precision precision = Precision::exact>
 void run_gemm(Stream stream, const GemmProblem<std::type_identity_t<T>>& p, const GemmTuning& tuning) {
-  constexpr int side = 16;
   constexpr auto tensor = tensor_multiplies<T, precision> ? GemmKernel::tensor : GemmKernel::register_tiled;
   if (p.m <= 0 || p.n <= 0) return;
   switch (tuning.kernel) {
     case GemmKernel::naive:
       return launch(stream, {.kernel = "gemm_naive_kernel", .blocks = blocks_for(p.m * p.n), .shape = {p.m, p.n, p.k}}, gemm_naive_kernel<T>, p);
-    case GemmKernel::tiled:
-      return detail::launch_gemm<T>(stream, "gemm_tiled_kernel", detail::cut_gemm(p, tuning.parts, side, 1),
-                                    ((p.m + side - 1) / side) * ((p.n + side - 1) / side), {side, side}, 0, gemm_tiled_kernel<T, side>);
-    case GemmKernel::register_tiled: return detail::run_pipelined<T, GemmKernel::register_tiled>(stream, p, tuning);
-    case GemmKernel::tensor: return detail::run_pipelined<T, tensor>(stream, p, tuning);
+    case GemmKernel::tiled: return detail::run_tiled<T>(stream, p, tuning.parts);
+    case GemmKernel::register_tiled: return detail::run_pipelined<T, GemmKernel::register_tiled, true>(stream, p, tuning);
+    case GemmKernel::tensor:
+      if (compute_capability() < 80) return detail::run_pipelined<T, GemmKernel::register_tiled, true>(stream, p, tuning);
+      return detail::run_pipelined<T, tensor, true>(stream, p, tuning);
   }
 }
 
@@ -81,7 +98,7 @@ void run_gemm(Stream stream, const GemmProblem<std::type_identity_t<T>>& p, cons
 template <class T>
 void gemm(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
           std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride) {
-  run_gemm<T>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, {}}, gemm_tuning<T>(m, n, k));
+  detail::run_chosen<T, Precision::exact>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, {}});
 }
 
 /// The same with an epilogue (a bias, an activation), and with tf32 where asked: gemm_epilogue<float, Precision::tf32>(...).
@@ -89,7 +106,7 @@ template <class T, Precision precision = Precision::exact>
 void gemm_epilogue(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
                    std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride,
                    const std::type_identity_t<GemmEpilogue<T>>& epilogue) {
-  run_gemm<T, precision>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, epilogue}, gemm_tuning<T, precision>(m, n, k));
+  detail::run_chosen<T, precision>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, epilogue});
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

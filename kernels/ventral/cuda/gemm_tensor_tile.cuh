@@ -49,8 +49,9 @@ class TensorTile {
   /// Adds the product of two slabs; all threads of the block must come here. Ends before other warps have: a barrier is due before the slabs are
   /// written again.
   VENTRAL_DEVICE void multiply(const T* a, const T* b) {
+    constexpr int last = has_tensor_cores ? depth : 0;  // without, this tile is never chosen
     VENTRAL_DEVICE_UNROLL
-    for (int k = 0; k < depth; k += step) {
+    for (int k = 0; k < last; k += step) {
       std::uint32_t right[across][2];
       VENTRAL_DEVICE_UNROLL
       for (int j = 0; j < across; j += 2) read_b(right[j], right[j + 1], b, first_column_ + 8 * j, k);

@@ -55,8 +55,8 @@ VENTRAL_DEVICE void write_tile(const Tile& tile, const GemmTask<T>& task, const 
 }  // namespace detail
 
 /// c = activation(alpha a b + beta c + bias), a block for each Tile of c and each part of k. `stages` slabs of each operand lie in shared memory:
-/// while one is multiplied, the next ones are on their way (cp.async). Tile::A is Innermost::extent exactly when a is transposed, Tile::B when b is not.
-/// Each number read from global memory serves Tile::rows, or columns, multiplications. Shared memory: gemm_shared_bytes.
+/// while one is multiplied, the next ones are on their way (cp.async). Tile::A is Innermost::extent exactly when a is transposed, Tile::B when b is
+/// not. Each number read from global memory serves Tile::rows, or columns, multiplications. Shared memory: gemm_shared_bytes.
 template <class T, class Tile, int stages>
 VENTRAL_BOUNDED_KERNEL(Tile::threads) void gemm_pipelined_kernel(GemmTask<T> task) {
   constexpr int slabs = Tile::A::size + Tile::B::size;

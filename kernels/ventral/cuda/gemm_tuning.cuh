@@ -31,14 +31,15 @@ struct GemmRule {
   Index most_parts = 32;    ///< and no more parts than these
 };
 
-/// The tuning of a product of T, from its shape and the GPU's compute capability: tensor cores from 8.0 on for 16-bit numbers and where tf32 is
-/// allowed, else `tiled` for few rows or columns, else `register_tiled`. Never from a timing, so a shape gives the same bits every time.
+/// The tuning of a product of T, from its shape and the GPU's compute capability: tensor cores for 16-bit numbers and where tf32 is allowed, from 8.0
+/// on (`tiled` before); else `tiled` for few rows or columns, else `register_tiled`. Never from a timing, so a shape gives the same bits every time.
 template <class T, Precision precision = Precision::exact>
 GemmTuning gemm_tuning(Index m, Index n, Index k, int capability = compute_capability(), GemmRule rule = {}) {
   const auto tiles = [&](Index rows, Index columns) { return ((m + rows - 1) / rows) * ((n + columns - 1) / columns); };
-  const bool tensor = capability >= 80 && tensor_multiplies<T, precision>;
+  constexpr bool tensor = tensor_multiplies<T, precision>;
+  const bool few = tensor ? capability < 80 : m <= rule.few || n <= rule.few;
   GemmTuning t;
-  t.kernel = tensor ? GemmKernel::tensor : m <= rule.few || n <= rule.few ? GemmKernel::tiled : GemmKernel::register_tiled;
+  t.kernel = few ? GemmKernel::tiled : tensor ? GemmKernel::tensor : GemmKernel::register_tiled;
   t.tile = tiles(128, 128) >= rule.large_tiles ? GemmTile::large : GemmTile::small;
   const Index blocks = t.kernel == GemmKernel::tiled ? tiles(16, 16) : tiles(64, 64);
   if (blocks > 0 && t.tile == GemmTile::small) t.parts = std::max(Index{1}, std::min({rule.blocks / blocks, k / rule.part_depth, rule.most_parts}));

@@ -2,23 +2,13 @@
 #include <algorithm>
 
 #include "ventral/cpu/local_contrast_norm.hpp"
+#include "ventral/cuda/gaussian_window.cuh"
 #include "ventral/cuda/normalization.cuh"
 #include "ventral/cuda/reduce.cuh"
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 namespace detail {
-
-/// A Gaussian window for images of one size: its taps, and for each row and column one over the part of it that lies inside.
-template <class S>
-struct GaussianWindow {
-  Index height, width, positions;
-  int rows, columns;  ///< reach, no further than the image
-  S *taps, *inverse_rows, *inverse_columns;  ///< taps [2 reach + 1] for the larger reach, tap 0 in the middle
-
-  VENTRAL_DEVICE S tap(int k) const { return taps[(rows > columns ? rows : columns) + k]; }
-  VENTRAL_DEVICE S inverse(Index position) const { return inverse_rows[position / width] * inverse_columns[position % width]; }
-};
 
 /// The window and the maps [N,H,W] that the passes need, all in one scratch array.
 template <class S>
@@ -46,35 +36,6 @@ struct ContrastScratch {
   }
 };
 
-/// Fills in the window: g_k = exp(-k^2 / (2 sigma^2)), and the inverses. A thread for each row, then each column; each makes its taps anew.
-template <class S>
-VENTRAL_KERNEL void gaussian_window_kernel(double sigma, GaussianWindow<S> w) {
-  const auto tap = [sigma](Index k) { return static_cast<S>(std::exp(-0.5 * static_cast<double>(k * k) / (sigma * sigma))); };
-  const Index most = w.rows > w.columns ? w.rows : w.columns;
-  for (Index k = first_element(); k <= 2 * most; k += element_step()) w.taps[k] = tap(k - most);
-  for (Index i = first_element(); i < w.height + w.width; i += element_step()) {
-    const Index length = i < w.height ? w.height : w.width, reach = i < w.height ? w.rows : w.columns, at = i < w.height ? i : i - w.height;
-    double sum = 0;
-    for (Index k = -at > -reach ? -at : -reach; k <= reach && at + k < length; ++k) sum += static_cast<double>(tap(k));
-    (i < w.height ? w.inverse_rows : w.inverse_columns)[at] = static_cast<S>(1 / sum);
-  }
-}
-
-/// Weighted sums along rows or columns: finish(image, position, sum over k of g_k load(image, position k steps on)).
-/// A thread for each pixel; neighbours share what they read in cache. window extent multiply-adds a pixel.
-template <bool along_rows, class S, class Load, class Finish>
-VENTRAL_KERNEL void gaussian_pass_kernel(Index pixels, GaussianWindow<S> w, Load load, Finish finish) {
-  for (Index i = first_element(); i < pixels; i += element_step()) {
-    const Index image = i / w.positions, position = i % w.positions;
-    const int reach = along_rows ? w.columns : w.rows;
-    const Index at = along_rows ? position % w.width : position / w.width, length = along_rows ? w.width : w.height, step = along_rows ? 1 : w.width;
-    const int low = at < reach ? static_cast<int>(-at) : -reach, high = length - 1 - at < reach ? static_cast<int>(length - 1 - at) : reach;
-    S sum = S(0);
-    for (int k = low; k <= high; ++k) sum = sum + w.tap(k) * load(image, position + k * step);
-    finish(image, position, sum);
-  }
-}
-
 // What the passes read and write: maps, times what renormalizes the window at borders (after the passes, or before them in the transpose).
 
 template <class S>
@@ -82,9 +43,9 @@ struct LoadMap {
   GaussianWindow<S> window;
   const S* map;
   bool transposed;
-  VENTRAL_DEVICE S operator()(Index image, Index position) const {
-    const S v = map[image * window.positions + position];
-    return transposed ? v * window.inverse(position) : v;
+  VENTRAL_DEVICE S operator()(Pixel p) const {
+    const S v = map[window.place(p)];
+    return transposed ? v * window.inverse(p) : v;
   }
 };
 /// The gradient by the energy under sigma's root: that by the divisor where sigma is it, and sigma's share of that by the least divisor.
@@ -93,10 +54,10 @@ struct LoadEnergyGradient {
   GaussianWindow<S> window;
   const S *by_divisor, *floors;
   const T* sigma;
-  VENTRAL_DEVICE S operator()(Index image, Index position) const {
-    const Index at = image * window.positions + position;
-    const S s = load(sigma + at), least = floors[2 * image], each = floors[2 * image + 1];
-    return s > S(0) ? ((s > least ? by_divisor[at] : S(0)) + each) / (2 * s) * window.inverse(position) : S(0);
+  VENTRAL_DEVICE S operator()(Pixel p) const {
+    const Index at = window.place(p);
+    const S s = load(sigma + at), least = floors[2 * p.image], each = floors[2 * p.image + 1];
+    return s > S(0) ? ((s > least ? by_divisor[at] : S(0)) + each) / (2 * s) * window.inverse(p) : S(0);
   }
 };
 template <class S, class T>
@@ -104,18 +65,21 @@ struct StoreMap {
   GaussianWindow<S> window;
   T* map;
   bool scaled, root;
-  VENTRAL_DEVICE void operator()(Index image, Index position, S sum) const {
-    const S v = scaled ? sum * window.inverse(position) : sum;
-    store(map + image * window.positions + position, root ? std::sqrt(v) : v);
+  VENTRAL_DEVICE void operator()(Pixel p, S sum) const {
+    const S v = scaled ? sum * window.inverse(p) : sum;
+    store(map + window.place(p), root ? std::sqrt(v) : v);
   }
 };
+
+/// Where channel 0 of pixel i of [N,positions] is in [N,C,positions]; channels are `positions` apart.
+VENTRAL_DEVICE Index place_in_image(Index i, Index channels, Index positions) { return i + quotient(i, positions) * (channels - 1) * positions; }
 
 /// to [N,H,W] = the mean over channels of x, or of (x - mean)^2 where a mean [N,H,W] is given. A thread for each pixel: reads x once.
 template <class T>
 VENTRAL_KERNEL void channel_mean_kernel(Index pixels, Index channels, Index positions, const T* x, const Compute<T>* mean, Compute<T>* to) {
   using S = Compute<T>;
   for (Index i = first_element(); i < pixels; i += element_step()) {
-    const T* from = x + i / positions * channels * positions + i % positions;
+    const T* from = x + place_in_image(i, channels, positions);
     S sum = S(0);
     for (Index c = 0; c < channels; ++c, from += positions) {
       const S v = mean ? load(from) - mean[i] : load(from);
@@ -125,11 +89,11 @@ VENTRAL_KERNEL void channel_mean_kernel(Index pixels, Index channels, Index posi
   }
 }
 
-/// floors [N,2]: of each image the least divisor, max(smallest, constant or mean sigma), and, where `by_divisor` is given, the share of each pixel in the
-/// gradient by it: the sum of by_divisor where sigma does not exceed it, over the pixels if it is the mean. A block for each image.
+/// floors [N,2]: of each image the least divisor, max(smallest, constant or mean sigma), and, where `by_divisor` is given, the share of each pixel in
+/// the gradient by it: the sum of by_divisor where sigma does not exceed it, over the pixels if it is the mean. A block for each image.
 template <class T, int threads>
-VENTRAL_BOUNDED_KERNEL(threads) void contrast_floor_kernel(Index positions, Compute<T> smallest, Compute<T> constant, const T* sigma, const Compute<T>* by_divisor,
-                                                           Compute<T>* floors) {
+VENTRAL_BOUNDED_KERNEL(threads) void contrast_floor_kernel(Index positions, Compute<T> smallest, Compute<T> constant, const T* sigma,
+                                                           const Compute<T>* by_divisor, Compute<T>* floors) {
   using S = Compute<T>;
   const Index image = blockIdx.x, first = image * positions;
   S c = constant;
@@ -152,23 +116,24 @@ VENTRAL_BOUNDED_KERNEL(threads) void contrast_floor_kernel(Index positions, Comp
 
 /// divisor = max(least, sigma), y = (x - mean) / divisor. A thread for each pixel: reads x and writes y once.
 template <class T>
-VENTRAL_KERNEL void contrast_divide_kernel(Index pixels, Index channels, Index positions, const T* x, const Compute<T>* mean, const Compute<T>* floors,
-                                           const T* sigma, T* divisor, T* y) {
+VENTRAL_KERNEL void contrast_divide_kernel(Index pixels, Index channels, Index positions, const T* x, const Compute<T>* mean,
+                                           const Compute<T>* floors, const T* sigma, T* divisor, T* y) {
   using S = Compute<T>;
   for (Index i = first_element(); i < pixels; i += element_step()) {
-    const S s = load(sigma + i), least = floors[2 * (i / positions)], d = s < least ? least : s, m = mean[i];  // NaN stays
+    const S s = load(sigma + i), least = floors[2 * quotient(i, positions)], d = s < least ? least : s, m = mean[i];  // NaN stays
     store(divisor + i, d);
-    Index at = i / positions * channels * positions + i % positions;
+    Index at = place_in_image(i, channels, positions);
     for (Index c = 0; c < channels; ++c, at += positions) store(y + at, (load(x + at) - m) / d);
   }
 }
 
 /// by_divisor [N,H,W] = -sum over channels of dy y / divisor.
 template <class T>
-VENTRAL_KERNEL void divisor_gradient_kernel(Index pixels, Index channels, Index positions, const T* y, const T* dy, const T* divisor, Compute<T>* by_divisor) {
+VENTRAL_KERNEL void divisor_gradient_kernel(Index pixels, Index channels, Index positions, const T* y, const T* dy, const T* divisor,
+                                            Compute<T>* by_divisor) {
   using S = Compute<T>;
   for (Index i = first_element(); i < pixels; i += element_step()) {
-    Index at = i / positions * channels * positions + i % positions;
+    Index at = place_in_image(i, channels, positions);
     S sum = S(0);
     for (Index c = 0; c < channels; ++c, at += positions) sum = sum + load(dy + at) * load(y + at);
     by_divisor[i] = -sum / load(divisor + i);
@@ -177,12 +142,12 @@ VENTRAL_KERNEL void divisor_gradient_kernel(Index pixels, Index channels, Index 
 
 /// With dv = dy / divisor + 2 / C v h: total = the mean of dv over channels, or with that blurred given as `total`, dx = dv - total.
 template <class T>
-VENTRAL_KERNEL void contrast_gradient_kernel(Index pixels, Index channels, Index positions, const T* y, const T* dy, const T* divisor, const Compute<T>* h,
-                                             Compute<T>* total, T* dx) {
+VENTRAL_KERNEL void contrast_gradient_kernel(Index pixels, Index channels, Index positions, const T* y, const T* dy, const T* divisor,
+                                             const Compute<T>* h, Compute<T>* total, T* dx) {
   using S = Compute<T>;
   for (Index i = first_element(); i < pixels; i += element_step()) {
     const S share = S(1) / static_cast<S>(channels), d = load(divisor + i), e = 2 * share * h[i] * d, blurred = dx ? total[i] : S(0);
-    Index at = i / positions * channels * positions + i % positions;
+    Index at = place_in_image(i, channels, positions);
     S sum = S(0);
     for (Index c = 0; c < channels; ++c, at += positions) {
       const S dv = load(dy + at) / d + e * load(y + at);
@@ -200,7 +165,8 @@ class ContrastPasses {
   using S = Compute<T>;
 
   ContrastPasses(Stream stream, const ContrastRule& rule, const Shape& x, Out<T> scratch)
-      : stream_(stream), rule_(rule), x_(x), pixels_(x[0] * x[2] * x[3]), room_(scratch, ContrastScratch<S>(rule, x, nullptr).size), maps_(rule, x, room_.data()) {
+      : stream_(stream), rule_(rule), x_(x), pixels_(x[0] * x[2] * x[3]), room_(scratch, ContrastScratch<S>(rule, x, nullptr).size),
+        maps_(rule, x, room_.data()) {
     run("gaussian_window_kernel", x[2] + x[3], gaussian_window_kernel<S>, rule.sigma, maps_.window);
   }
   S* map(int i) const { return maps_.map[i]; }
@@ -216,7 +182,8 @@ class ContrastPasses {
   template <class Load, class To>
   void blur(const Load& load, S* middle, const StoreMap<S, To>& finish) const {
     using Middle = StoreMap<S, S>;
-    run("gaussian_pass_kernel (rows)", pixels_, gaussian_pass_kernel<true, S, Load, Middle>, pixels_, window(), load, Middle{window(), middle, false, false});
+    run("gaussian_pass_kernel (rows)", pixels_, gaussian_pass_kernel<true, S, Load, Middle>, pixels_, window(), load,
+        Middle{window(), middle, false, false});
     run("gaussian_pass_kernel (columns)", pixels_, gaussian_pass_kernel<false, S, LoadMap<S>, StoreMap<S, To>>, pixels_, window(),
         LoadMap<S>{window(), middle, false}, finish);
   }

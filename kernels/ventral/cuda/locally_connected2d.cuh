@@ -34,7 +34,8 @@ constexpr int local_threads = 256, local_outputs = 4, local_images = 2;
 /// w is read once for each block of images.
 template <class T, class I, int places, int depth>
 VENTRAL_BOUNDED_KERNEL(local_threads) void locally_connected_forward_kernel(LocalSizes<I> s, const T* x, const T* w, const T* b, T* y) {
-  constexpr int row = local_outputs * places + 1, apart = local_threads / places, images = local_images * apart;  // + 1: threads along a row of w write different banks
+  constexpr int apart = local_threads / places, images = local_images * apart;
+  constexpr int row = local_outputs * places + 1;  // threads along the taps of an output write different banks
   VENTRAL_SHARED(Compute<T>, slab, depth * row);
   const I image_blocks = conv_parts(s.batch, I{images}), output_blocks = conv_parts(s.out, I{local_outputs}), block = static_cast<I>(blockIdx.x);
   const I first_output = block / image_blocks % output_blocks * local_outputs, first_place = block / image_blocks / output_blocks * places;
@@ -108,7 +109,8 @@ VENTRAL_BOUNDED_KERNEL(local_threads) void locally_connected_backward_input_kern
     if (image + n < s.batch) store(dx + (image + n) * elements + e, sum[n]);
 }
 
-/// A thread for each tap of four outputs of a place, threads along the taps; the batch in its order. dw is read and written once, x read out / 4 times.
+/// A thread for each tap of four outputs of a place, threads along the taps; the batch in its order. dw is read and written once, x read out / 4
+/// times.
 template <class T, class I>
 VENTRAL_BOUNDED_KERNEL(local_threads) void locally_connected_backward_weight_kernel(LocalSizes<I> s, const T* x, const T* dy, T* dw) {
   const I output_blocks = conv_parts(s.out, I{local_outputs}), items = s.places * output_blocks * s.taps, image = s.in * s.v.read * s.h.read;
@@ -116,7 +118,8 @@ VENTRAL_BOUNDED_KERNEL(local_threads) void locally_connected_backward_weight_ker
   if (item >= items) return;
   const I k = item % s.taps, first = item / s.taps % output_blocks * local_outputs, place = item / s.taps / output_blocks;
   const ConvCursor<I> tap = ConvCursor<I>::at(k, s.v.kernel, s.h.kernel);
-  const I i = place / s.h.written * s.v.stride - s.v.before + tap.i * s.v.dilation, j = place % s.h.written * s.h.stride - s.h.before + tap.j * s.h.dilation;
+  const I i = place / s.h.written * s.v.stride - s.v.before + tap.i * s.v.dilation;
+  const I j = place % s.h.written * s.h.stride - s.h.before + tap.j * s.h.dilation;
   if (!conv_inside(i, s.v.read) || !conv_inside(j, s.h.read)) return;
   Compute<T> sum[local_outputs] = {};
   for (I n = 0; n < s.batch; ++n) {
@@ -155,9 +158,10 @@ void locally_connected_forward(Stream stream, const WindowPlan& plan, In<T> x, I
     const detail::LocalSizes<I> s(plan, false, batch, in, out, w.shape[2]);
     const auto run = [&](auto kernel, Index places) {
       const Index images = detail::local_images * detail::local_threads / places;
-      const Index blocks = detail::conv_parts(batch, images) * detail::conv_parts(out, Index{detail::local_outputs}) * detail::conv_parts(plan.h.out * plan.w.out, places);
-      launch(stream, {.kernel = "locally_connected_forward_kernel", .blocks = blocks, .threads = detail::local_threads, .shape = x.shape, .other = y.shape}, kernel, s,
-             x.data, w.data, b.data, y.data);
+      const Index tiles = detail::conv_parts(out, Index{detail::local_outputs}) * detail::conv_parts(plan.h.out * plan.w.out, places);
+      const Launch l{.kernel = "locally_connected_forward_kernel", .blocks = tiles * detail::conv_parts(batch, images),
+                     .threads = detail::local_threads, .shape = x.shape, .other = y.shape};
+      launch(stream, l, kernel, s, x.data, w.data, b.data, y.data);
     };
     if (batch <= 8) run(detail::locally_connected_forward_kernel<T, I, 64, 8>, 64);
     else run(detail::locally_connected_forward_kernel<T, I, 8, 32>, 8);
@@ -171,9 +175,11 @@ void locally_connected_backward_input(Stream stream, const WindowPlan& plan, In<
   if (dx.size() == 0) return;
   detail::with_local_index(plan, batch, in, out, [&]<class I>(I) {
     const detail::LocalSizes<I> s(plan, true, batch, in, out, w.shape[2]);
-    const Index blocks = detail::conv_parts(dx.shape.product(1, 4), Index{detail::local_threads}) * detail::conv_parts(batch, Index{detail::local_gathered_images});
-    launch(stream, {.kernel = "locally_connected_backward_input_kernel", .blocks = blocks, .threads = detail::local_threads, .shape = dy.shape, .other = dx.shape},
-           detail::locally_connected_backward_input_kernel<T, I>, s, w.data, dy.data, dx.data);
+    const Index images = detail::conv_parts(batch, Index{detail::local_gathered_images});
+    const Launch l{.kernel = "locally_connected_backward_input_kernel",
+                   .blocks = images * detail::conv_parts(dx.shape.product(1, 4), Index{detail::local_threads}),
+                   .threads = detail::local_threads, .shape = dy.shape, .other = dx.shape};
+    launch(stream, l, detail::locally_connected_backward_input_kernel<T, I>, s, w.data, dy.data, dx.data);
   });
 }
 
@@ -185,10 +191,9 @@ void locally_connected_backward_weight(Stream stream, const WindowPlan& plan, In
   detail::with_local_index(plan, batch, in, out, [&]<class I>(I) {
     const detail::LocalSizes<I> s(plan, false, batch, in, out, dw.shape[2]);
     const Index items = dw.shape[0] * detail::conv_parts(out, Index{detail::local_outputs}) * dw.shape[2];
-    launch(stream,
-           {.kernel = "locally_connected_backward_weight_kernel", .blocks = detail::conv_parts(items, Index{detail::local_threads}), .threads = detail::local_threads,
-            .shape = x.shape, .other = dy.shape},
-           detail::locally_connected_backward_weight_kernel<T, I>, s, x.data, dy.data, dw.data);
+    const Launch l{.kernel = "locally_connected_backward_weight_kernel", .blocks = detail::conv_parts(items, Index{detail::local_threads}),
+                   .threads = detail::local_threads, .shape = x.shape, .other = dy.shape};
+    launch(stream, l, detail::locally_connected_backward_weight_kernel<T, I>, s, x.data, dy.data, dw.data);
   });
 }
 

@@ -23,7 +23,8 @@ VENTRAL_BOUNDED_KERNEL(loss_threads) void elementwise_loss_kernel(Index n, doubl
 }
 
 template <class T, class Value>
-double elementwise_loss(Stream stream, const char* name, const Shape& x, double scale, Out<double> sums, Out<T> values, Out<T> dx, const Value& value) {
+double elementwise_loss(Stream stream, const char* name, const Shape& x, double scale, Out<double> sums, Out<T> values, Out<T> dx,
+                        const Value& value) {
   return run_loss(stream, name, x.size(), x, sums, elementwise_loss_kernel<T, Value>, x.size(), scale, value, values.data, dx.data);
 }
 
@@ -66,9 +67,11 @@ struct BinaryHinge {
   }
 };
 
-/// max(0, margin + the largest rival's score - the label's), a thread for each position: reads the scores once, writes dx twice where the margin counts.
+/// max(0, margin + the largest rival's score - the label's), a thread for each position: reads the scores once, writes dx twice where the margin
+/// counts.
 template <class T>
-VENTRAL_BOUNDED_KERNEL(loss_threads) void class_hinge_kernel(Scores<T> s, double margin, bool tie_counts, double scale, T* values, T* dx, double* sums) {
+VENTRAL_BOUNDED_KERNEL(loss_threads) void class_hinge_kernel(Scores<T> s, double margin, bool tie_counts, double scale, T* values, T* dx,
+                                                             double* sums) {
   using S = Compute<T>;
   double sum = 0;
   for (Index i = first_element(); i < s.count; i += element_step()) {
@@ -92,7 +95,8 @@ VENTRAL_BOUNDED_KERNEL(loss_threads) void class_hinge_kernel(Scores<T> s, double
 /// What a pass over the labels finds, a pair of numbers for each block: the sum of weights, and the first label that is no class (or `count`).
 /// Labels are classes in [0, classes), or with `signs` -1 and 1. Threads lie along the labels.
 template <class T>
-VENTRAL_BOUNDED_KERNEL(loss_threads) void sum_labels_kernel(Index count, const std::int32_t* labels, bool signs, Index ignore, Index classes, const T* weights, double* out) {
+VENTRAL_BOUNDED_KERNEL(loss_threads) void sum_labels_kernel(Index count, const std::int32_t* labels, bool signs, Index ignore, Index classes,
+                                                            const T* weights, double* out) {
   double weight = 0;
   Index bad = count;
   for (Index i = first_element(); i < count; i += element_step()) {
@@ -114,8 +118,8 @@ LabelSum find_labels(Stream stream, In<std::int32_t> labels, bool signs, Index i
   const Index blocks = loss_blocks(labels.size());
   if (blocks == 0) return out;
   Tensor<double, Space> found = Tensor<double, Space>::uninitialized({2 * blocks});
-  launch(stream, {.kernel = "sum_labels_kernel", .blocks = blocks, .threads = loss_threads, .shape = labels.shape}, sum_labels_kernel<T>, labels.size(), labels.data,
-         signs, ignore, classes, weights, found.data());
+  launch(stream, {.kernel = "sum_labels_kernel", .blocks = blocks, .threads = loss_threads, .shape = labels.shape}, sum_labels_kernel<T>,
+         labels.size(), labels.data, signs, ignore, classes, weights, found.data());
   const std::vector<double> part = copy_to_host(found.data(), 2 * blocks);
   Index bad = labels.size();
   for (std::size_t i = 0; i < part.size(); i += 2) {
@@ -146,7 +150,8 @@ VENTRAL_CUDA_FUNCTION LabelSum sum_signs(Stream stream, In<std::int32_t> labels)
 /// (x - target)^2.
 template <class T>
 double squared_error(Stream stream, double scale, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx) {
-  return detail::elementwise_loss(stream, "elementwise_loss_kernel (squared error)", x.shape, scale, sums, values, dx, detail::SquaredError<T>{x.data, target.data});
+  return detail::elementwise_loss(stream, "elementwise_loss_kernel (squared error)", x.shape, scale, sums, values, dx,
+                                  detail::SquaredError<T>{x.data, target.data});
 }
 
 /// -p target log s(x) - (1 - target) log(1 - s(x)) with s the logistic function and p the weight of positives; no overflow at any x.
@@ -158,16 +163,18 @@ double binary_cross_entropy(Stream stream, double positive_weight, double scale,
 
 /// max(0, margin - t x) for targets t of -1 and +1. At the kink the gradient is 0, or with `tie_counts` that of the slope.
 template <class T>
-double binary_hinge(Stream stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx) {
+double binary_hinge(Stream stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values,
+                    Out<T> dx) {
   return detail::elementwise_loss(stream, "elementwise_loss_kernel (hinge)", x.shape, scale, sums, values, dx,
                                   detail::BinaryHinge<T>{margin, tie_counts, x.data, labels.data});
 }
 
 /// max(0, margin + max_{c != label} x_c - x_label) for x [N,C,d1,..], C >= 2. Of equal rivals the first takes the gradient.
 template <class T>
-double class_hinge(Stream stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx) {
-  return detail::run_loss(stream, "class_hinge_kernel", labels.size(), x.shape, sums, detail::class_hinge_kernel<T>, detail::Scores<T>(x, labels), margin,
-                          tie_counts, scale, values.data, dx.data);
+double class_hinge(Stream stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values,
+                   Out<T> dx) {
+  return detail::run_loss(stream, "class_hinge_kernel", labels.size(), x.shape, sums, detail::class_hinge_kernel<T>, detail::Scores<T>(x, labels),
+                          margin, tie_counts, scale, values.data, dx.data);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

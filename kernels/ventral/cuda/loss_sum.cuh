@@ -3,10 +3,11 @@
 #include <vector>
 
 #include "ventral/cpu/loss.hpp"
+#include "ventral/cuda/quotient.cuh"
 #include "ventral/cuda/reduce.cuh"
 
-/// How losses add up: one launch, in which each block leaves one partial sum. These are copied to main memory together and added there in order, so that
-/// the result depends on the shape alone.
+/// How losses add up: one launch, in which each block leaves one partial sum. These are copied to main memory together and added there in order, so
+/// that the result depends on the shape alone.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 namespace detail {
@@ -22,10 +23,11 @@ inline std::vector<double> copy_to_host(const double* found, Index count) {
   return out;
 }
 
-/// Runs a loss's kernel with a thread for each item, and returns the sum of its blocks' partial sums. They lie in `sums`, or, where there are more than
-/// `loss_sums`, in memory of their own.
+/// Runs a loss's kernel with a thread for each item, and returns the sum of its blocks' partial sums. They lie in `sums`, or, where there are more
+/// than `loss_sums`, in memory of their own.
 template <class... Parameters, class... Arguments>
-double run_loss(Stream stream, const char* name, Index items, const Shape& x, Out<double> sums, void (*kernel)(Parameters...), const Arguments&... arguments) {
+double run_loss(Stream stream, const char* name, Index items, const Shape& x, Out<double> sums, void (*kernel)(Parameters...),
+                const Arguments&... arguments) {
   const Index blocks = loss_blocks(items);
   if (blocks == 0) return 0;
   Tensor<double, Space> more;
@@ -44,8 +46,9 @@ struct Scores {
   const std::int32_t* labels;
   Index classes, stride, count;
   Scores(In<T> scores, In<std::int32_t> positions)
-      : x(scores.data), labels(positions.data), classes(scores.shape[1]), stride(scores.shape.product(2, scores.shape.rank())), count(positions.size()) {}
-  VENTRAL_DEVICE Index offset(Index i) const { return i / stride * classes * stride + i % stride; }
+      : x(scores.data), labels(positions.data), classes(scores.shape[1]), stride(scores.shape.product(2, scores.shape.rank())),
+        count(positions.size()) {}
+  VENTRAL_DEVICE Index offset(Index i) const { return i + quotient(i, stride) * (classes - 1) * stride; }
 };
 
 }  // namespace detail

@@ -14,7 +14,8 @@ namespace detail {
 
 struct SGDMethod {
   static constexpr const char* kernel = "update_kernel (SGD)";
-  static constexpr int states = 1, constants = 6;  ///< velocity; rate, weight decay, momentum, share of the gradient, whether there is momentum, nesterov
+  static constexpr int states = 1,
+                       constants = 6;  ///< velocity; rate, weight decay, momentum, share of the gradient, whether there is momentum, nesterov
   template <class S>
   VENTRAL_DEVICE static void step(const S* c, S gradient, S& p, S* s) {
     const S g = gradient + c[1] * p;
@@ -95,7 +96,8 @@ double reduce_values(Stream stream, const char* name, const Shape& x, const Valu
   const Index n = x.size(), blocks = std::min(most, (n + threads - 1) / threads);
   if (n == 0) return 0;
   Tensor<double, Space> found = Tensor<double, Space>::uninitialized({blocks});
-  launch(stream, {.kernel = name, .blocks = blocks, .threads = threads, .shape = x}, reduce_values_kernel<largest, threads, Value>, n, value, found.data());
+  launch(stream, {.kernel = name, .blocks = blocks, .threads = threads, .shape = x}, reduce_values_kernel<largest, threads, Value>, n, value,
+         found.data());
   double part[most], all = 0;
   Space::copy_to_host(part, found.data(), static_cast<std::size_t>(blocks) * sizeof(double));
   for (Index i = 0; i < blocks; ++i) {
@@ -187,7 +189,9 @@ template <class T>
 void scaled_sum(Stream stream, double a, In<T> x, double b, Out<T> y) {
   using S = Compute<T>;
   if (b == 0) map_elements(stream, "scaled_sum", detail::Scaled<S>{static_cast<S>(a)}, y.shape, y.data, x.data);
-  else map_elements(stream, "scaled_sum", detail::ScaledSum<S>{static_cast<S>(a), static_cast<S>(b)}, y.shape, y.data, x.data, static_cast<const T*>(y.data));
+  else
+    map_elements(stream, "scaled_sum", detail::ScaledSum<S>{static_cast<S>(a), static_cast<S>(b)}, y.shape, y.data, x.data,
+                 static_cast<const T*>(y.data));
 }
 
 /// x limited to [-limit, limit]; NaN stays.

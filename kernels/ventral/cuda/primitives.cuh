@@ -3,7 +3,7 @@
 
 /// Instructions that CUDA C++ has no words for, as PTX on a GPU and as plain C++ on the emulator: copies that run beside the arithmetic (cp.async),
 /// matrices in the registers of a warp (mma, ldmatrix), tf32 numbers, whole vectors. With runtime.cuh the only file that knows the difference.
-/// Everything works on every GPU: what an older one lacks is done by other instructions there, slower.
+/// All of it works on every GPU: what an older one lacks is done by other instructions there, slower.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 /// This thread's place among all of its block, x fastest: warps are runs of 32 of it.
@@ -97,6 +97,13 @@ VENTRAL_DEVICE std::uint32_t to_tf32(float value) {
 #endif
 }
 
+/// Whether the code being compiled has tensor cores to run mma on: tiles that are never chosen without them leave their bodies out.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ < 800
+inline constexpr bool has_tensor_cores = false;
+#else
+inline constexpr bool has_tensor_cores = true;
+#endif
+
 /// Numbers of T along the depth of one mma: 16 of 16 bits, 8 of tf32.
 template <class T>
 constexpr int mma_depth = sizeof(T) == 2 ? 16 : 8;
@@ -136,7 +143,7 @@ VENTRAL_DEVICE float fragment_number(std::uint32_t bits, int i) {
   else return std::bit_cast<float>(bits);
 }
 
-/// The mma by scalar arithmetic, each lane its four numbers of d. No rule picks it on a GPU; it keeps every kernel right on every GPU.
+/// The mma by scalar arithmetic, each lane its four numbers of d. For the emulator and for GPUs without tensor cores.
 template <class T>
 VENTRAL_SCALAR_MMA FourSums multiply_by_lanes(FourSums d, Fragments mine) {
   const int lane = thread_in_block() % 32, group = lane / 4, place = lane % 4;

@@ -137,7 +137,8 @@ class UpdateTable {
 
 /// Forgets updates that were asked for and not run: an exception may have come between.
 VENTRAL_CUDA_FUNCTION void begin_updates(Stream) { detail::UpdateTable::of_this_thread().begin(); }
-/// Runs the updates asked for by this thread since then, in one launch if they are of one method. Allocates only when there are more than ever before.
+/// Runs the updates asked for by this thread since then, in one launch if they are of one method. Allocates only when there are more than ever
+/// before.
 VENTRAL_CUDA_FUNCTION void finish_updates(Stream stream) { detail::UpdateTable::of_this_thread().finish(stream); }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

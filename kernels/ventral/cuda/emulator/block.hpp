@@ -70,7 +70,7 @@ class Block {
   VENTRAL_EMULATOR_UNSEEN AsyncQueue& copies() { return threads_[running_].copies; }
   VENTRAL_EMULATOR_UNSEEN unsigned lane() const { return running_ & 31; }
   VENTRAL_EMULATOR_UNSEEN bool has_lane(unsigned lane) const { return warps_[running_ / 32].lanes >> lane & 1; }
-  /// Throws CudaError that names kernel, shapes, block, thread and line.
+  /// Throws CudaError that names kernel, shapes, block, thread and, where there is one, the line.
   [[noreturn, gnu::cold]] void fail(const std::string& what, Site site) const;
 
  private:

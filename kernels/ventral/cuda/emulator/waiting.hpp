@@ -93,7 +93,7 @@ VENTRAL_EMULATOR_UNSEEN inline void Block::check_exit() {
     if (warp.operations[i].mask & bit) fail(concat("warp operation that waits for lane ", running_ & 31, ", which has returned"), warp.operations[i].site);
   warp.exited |= bit;
   last_exited_ = running_;
-  if (++exited_ == count_ && shared_.damaged()) fail(concat(shared_.damage(), ", by a thread of this block"), me.site.file ? me.site : Site{"its end", 0});
+  if (++exited_ == count_ && shared_.damaged()) fail(concat(shared_.damage(), ", by a thread of this block, found at its end"), {});
 }
 
 /// The first thread in a state.
@@ -109,8 +109,8 @@ inline std::string Block::name(unsigned thread) const {
 }
 
 inline void Block::fail(const std::string& what, Site site) const {
-  throw CudaError(
-      concat("kernel ", to_string(*launch_), ": ", what, ", in ", name(running_), " of block (", blockIdx.x, ",", blockIdx.y, ",", blockIdx.z, ") at ", site));
+  throw CudaError(concat("kernel ", to_string(*launch_), ": ", what, ", in ", name(running_), " of block (", blockIdx.x, ",", blockIdx.y, ",", blockIdx.z, ")",
+                         site.file ? concat(" at ", site) : ""));
 }
 
 inline std::string Block::deadlock() const {
