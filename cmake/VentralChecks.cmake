@@ -1,8 +1,8 @@
 # Functions that the project's own build uses; nothing here reaches those who link ventral.
 
-# Warnings of ventral's own programs; errors with VENTRAL_WERROR.
+# Warnings of ventral's own C++ programs; errors with VENTRAL_WERROR. (nvcc's own code is never clean under -Wpedantic.)
 function(ventral_warnings target)
-  target_compile_options(${target} PRIVATE -Wall -Wextra -Wpedantic -Wconversion $<$<BOOL:${VENTRAL_WERROR}>:-Werror>)
+  target_compile_options(${target} PRIVATE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wconversion;$<$<BOOL:${VENTRAL_WERROR}>:-Werror>>")
 endfunction()
 
 # Stops when the version in the header is not that of project().

@@ -7,6 +7,8 @@ if(NOT VENTRAL_CUDA MATCHES "^(AUTO|ON|OFF|EMULATED)$")
   message(FATAL_ERROR "VENTRAL_CUDA is '${VENTRAL_CUDA}'; one of AUTO, ON, OFF, EMULATED is needed")
 endif()
 
+list(GET VENTRAL_CUDA_ARCHITECTURES -1 ventral_program_architecture)  # programs with kernels of their own are built for one
+
 set(ventral_with_cuda OFF)
 if(VENTRAL_CUDA MATCHES "^(AUTO|ON)$")
   include(CheckLanguage)

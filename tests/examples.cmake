@@ -25,5 +25,7 @@ if(NOT ventral_with_cuda)
   ventral_expect(example.03_lenet_device 03_lenet 1 "device 'gpu'. one of cpu, cuda, auto is needed" --device gpu)
 else()  # on a machine without a GPU: says so, and uses the CPU
   ventral_expect(example.auto_device 02_convolution 0 "device: (cuda: NVIDIA|cpu: no NVIDIA driver on this machine).*result: 19 25 37 43")
+  ventral_expect(example.own_kernel_device 05_own_kernel 0 "device: (cuda: NVIDIA|cpu: no NVIDIA driver on this machine).*gradient error below 1e-6" --device auto)
+  set_tests_properties(example.auto_device example.own_kernel_device PROPERTIES LABELS cuda)
 endif()
 ventral_example(04_own_layer "result: gradient error below 1e-6")
