@@ -3,9 +3,9 @@
 
 namespace ventral::inline v0::cuda::device {
 
-VENTRAL_FOR_REAL(sum_labels)
-VENTRAL_FOR_REAL(softmax_cross_entropy)
-VENTRAL_FOR_REAL(negative_log_likelihood)
+VENTRAL_FOR_ALL(sum_labels)
+VENTRAL_FOR_ALL(softmax_cross_entropy)
+VENTRAL_FOR_ALL(negative_log_likelihood)
 VENTRAL_FOR_REAL(squared_error)
 VENTRAL_FOR_REAL(binary_cross_entropy)
 VENTRAL_FOR_REAL(binary_hinge)

@@ -188,14 +188,18 @@ class ContrastPasses {
         LoadMap<S>{window(), middle, false}, finish);
   }
   void find_floors(const T* sigma, const S* by_divisor) const {
-    launch(stream_, {.kernel = "contrast_floor_kernel", .blocks = x_[0], .threads = 256, .shape = x_}, contrast_floor_kernel<T, 256>, x_[2] * x_[3],
-           static_cast<S>(rule_.smallest), static_cast<S>(rule_.constant), sigma, by_divisor, floors());
+    const Index positions = x_[2] * x_[3];
+    const bool small = positions <= 128;
+    launch(stream_, {.kernel = "contrast_floor_kernel", .blocks = x_[0], .threads = small ? 32 : 256, .shape = x_},
+           small ? contrast_floor_kernel<T, 32> : contrast_floor_kernel<T, 256>, positions, static_cast<S>(rule_.smallest),
+           static_cast<S>(rule_.constant), sigma, by_divisor, floors());
   }
 
  private:
   template <class... Parameters, class... Arguments>
   void run(const char* name, Index n, void (*kernel)(Parameters...), const Arguments&... arguments) const {
-    launch(stream_, {.kernel = name, .blocks = blocks_for(n), .shape = x_}, kernel, arguments...);
+    const Index threads = std::min(Index{256}, (n + 31) / 32 * 32);
+    launch(stream_, {.kernel = name, .blocks = blocks_for(n, threads), .threads = threads, .shape = x_}, kernel, arguments...);
   }
 
   Stream stream_;
