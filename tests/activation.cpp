@@ -79,12 +79,12 @@ void for_each_activation(const Check& check) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("activations: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("activations: Cuda agrees with Cpu", T, float, double) {
   for (const Shape& shape : {Shape{1}, Shape{3, 5, 7}, Shape{2, 2, 16, 16}})
     for_each_activation([&](const auto& make) { test::check_agreement<T>(make, shape); });
 }
 
-TEST_CASE_TEMPLATE("activations: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("activations: 16-bit numbers agree with float", T, bfloat16, half) {
   for (const Shape& shape : {Shape{1, 5}, Shape{7, 11, 13}})  // 1001 elements: packs of eight and a tail
     for_each_activation([&](const auto& make) { test::check_narrow<T>(make, shape, 6); });
   Heaviside<T, Cuda> step;

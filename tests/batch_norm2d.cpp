@@ -133,7 +133,7 @@ TEST_CASE_TEMPLATE("batch norm: a large mean costs no precision, a constant chan
   for (const float v : constant.template to<Cpu>()) CHECK(v == doctest::Approx(0.5));
 }
 
-TEST_CASE_TEMPLATE("batch norm: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("batch norm: Cuda agrees with Cpu", T, float, double) {
   for (const Shape& shape :
        {Shape{4, 3, 5, 7}, Shape{1, 2, 1, 3}, Shape{2, 1, 33, 9}, Shape{5, 40}, Shape{64, 3}, Shape{700, 33}, Shape{3, 2, 17}, Shape{2, 3, 2, 4, 8},
         Shape{300, 2, 1, 1}, Shape{2, 70, 2, 1}, Shape{3, 2, 16, 16}, Shape{1, 1, 129, 131}, Shape{2, 2, 96, 128}}) {  // the last two: chunks
@@ -145,13 +145,13 @@ TEST_CASE_TEMPLATE("batch norm: the same on Cuda as on Cpu", T, float, double) {
   }
 }
 
-TEST_CASE("batch norm on Cuda: more chunks than a warp adds, and more than the scratch of the layer holds") {
+TEST_CASE("batch norm on Cuda agrees with the CPU: more chunks than a warp adds, and more than the scratch of the layer holds") {
   const Shape shape{1, 1, 700, 800};  // 68 chunks
   const auto x = test::random_tensor<float>(shape, 3, 2), dy = test::random_tensor<float>(shape, 4);
   test::check_agreement<float>([]<class U, class Space> { return BatchNorm2d<U, Space>({.channels = 1}); }, x);
 }
 
-TEST_CASE_TEMPLATE("batch norm: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("batch norm: 16-bit numbers agree with float", T, bfloat16, half) {
   for (const Shape& shape : {Shape{4, 3, 5, 7}, Shape{64, 40}, Shape{2, 3, 8, 8}})
     test::check_narrow<T>([&]<class U, class Space> { return BatchNorm2d<U, Space>({.channels = shape[1]}); }, shape, 4);
 }

@@ -50,7 +50,7 @@ Tensor<T> uneven(Shape shape) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("box sums: every sum is right to a few roundings, small next to large", Space, VENTRAL_TEST_SPACES) {
+TEST_CASE_TEMPLATE("box sums: every sum agrees with the exact one to a few roundings, small next to large", Space, VENTRAL_TEST_SPACES) {
   const auto check = [](auto zero) {
     using T = decltype(zero);
     const double ulp = static_cast<double>(std::numeric_limits<T>::epsilon());

@@ -77,13 +77,13 @@ TEST_CASE_TEMPLATE("dropout: inference, rates 0 and 1, a dropped NaN, empty inpu
   CHECK(test::run_backward(some, empty, empty).dx.shape() == Shape{0, 8});
 }
 
-TEST_CASE_TEMPLATE("dropout: the same bits on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("dropout: Cuda agrees with Cpu, bit by bit", T, float, double) {
   for (const double rate : {0.1, 0.5, 0.75, 1.0})
     for (const Shape& shape : {Shape{1}, Shape{2}, Shape{7}, Shape{64}, Shape{13, 101}})
       test::check_agreement<T>([&]<class U, class Space> { return Dropout<U, Space>({.rate = rate}); }, shape, 1e-300);
 }
 
-TEST_CASE_TEMPLATE("dropout: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("dropout: 16-bit numbers agree with float", T, bfloat16, half) {
   test::check_narrow<T>([]<class U, class Space> { return Dropout<U, Space>({.rate = 0.3}); }, {7, 143});
 }
 

@@ -68,7 +68,7 @@ TEST_CASE_TEMPLATE("global max pooling: ties go to the first, NaN wins wherever 
   }
 }
 
-TEST_CASE_TEMPLATE("global pooling: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("global pooling: Cuda agrees with Cpu", T, float, double) {
   for (const Shape& shape :
        {Shape{1, 1, 1, 1}, Shape{300, 1, 2, 2}, Shape{3, 5, 7, 1}, Shape{2, 3, 8, 6}, Shape{1, 2, 41, 37}, Shape{1, 1, 32, 33}}) {
     test::check_agreement<T>([]<class U, class Space> { return GlobalMaxPool<U, Space>(); }, shape);
@@ -76,7 +76,7 @@ TEST_CASE_TEMPLATE("global pooling: the same on Cuda as on Cpu", T, float, doubl
   }
 }
 
-TEST_CASE_TEMPLATE("global pooling: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("global pooling: 16-bit numbers agree with float", T, bfloat16, half) {
   for (const Shape& shape : {Shape{5, 3, 7, 9}, Shape{2, 1, 40, 35}}) {
     test::check_narrow<T>([]<class U, class Space> { return GlobalMaxPool<U, Space>(); }, shape);
     test::check_narrow<T>([]<class U, class Space> { return GlobalMeanPool<U, Space>(); }, shape);

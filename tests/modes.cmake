@@ -47,3 +47,15 @@ foreach(mode EMULATED DEVICE)
     set_property(TEST modes.${flat}_${mode} PROPERTY LABELS headers)
   endforeach()
 endforeach()
+
+# VENTRAL_CUDA where there is no nvcc: AUTO says so in a line, ON fails, other words are refused.
+function(ventral_configure name value status text)
+  add_test(NAME modes.${name} COMMAND "${CMAKE_COMMAND}" -E env --unset=CUDACXX --unset=CUDA_PATH PATH=/usr/bin:/bin "${CMAKE_COMMAND}" "-DPROGRAM=${CMAKE_COMMAND}" "-DSTATUS=${status}" "-DTEXT=${text}"
+           "-DARGUMENTS=-S;${PROJECT_SOURCE_DIR};-B;${CMAKE_CURRENT_BINARY_DIR}/modes/${name};-DCMAKE_CXX_COMPILER=${CMAKE_CXX_COMPILER};-DVENTRAL_BUILD_TESTS=OFF;-DVENTRAL_BUILD_EXAMPLES=OFF;-DVENTRAL_BUILD_BENCH=OFF;-DVENTRAL_CUDA=${value}"
+           -P "${CMAKE_CURRENT_SOURCE_DIR}/expect.cmake")
+endfunction()
+if(NOT EXISTS /usr/bin/nvcc)
+  ventral_configure(auto_without_nvcc AUTO 0 "ventral: no CUDA compiler found .*: ventral::cuda left out, ventral::cuda_emulated remains")
+  ventral_configure(on_without_nvcc ON 1 "VENTRAL_CUDA is ON, but no CUDA compiler found")
+endif()
+ventral_configure(other_word MAYBE 1 "VENTRAL_CUDA is 'MAYBE'. one of AUTO, ON, OFF, EMULATED is needed")

@@ -144,7 +144,7 @@ TEST_CASE_TEMPLATE("optimizers: a step from copied state continues to the same b
   CHECK(test::message_of<Error>([&] { adam.set_counts({1, 2}); }) == "Adam: 2 step counts for 1 parameters");
 }
 
-TEST_CASE("optimizers: Cuda follows the CPU over steps of many parameters") {
+TEST_CASE("optimizers: Cuda agrees with the CPU over steps of many parameters") {
   check_agreement<SGD, double>(SGDOptions{.rate = 0.1, .weight_decay = 0.01}, 1e-14);
   check_agreement<SGD, float>(SGDOptions{.rate = 0.05, .momentum = 0.9, .dampening = 0.5}, 1e-6);
   check_agreement<Adam, float>(AdamOptions{.rate = 0.1, .weight_decay = 0.05}, 1e-5);

@@ -74,12 +74,12 @@ void for_each_join(const Check& check) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("Parallel: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("Parallel: Cuda agrees with Cpu", T, float, double) {
   for (const Shape& shape : {Shape{3, 1}, Shape{3, 5, 7}, Shape{2, 3, 4, 8}, Shape{0, 2, 4, 4}})
     for_each_join([&](const auto& make) { test::check_agreement<T>(make, shape); });
 }
 
-TEST_CASE_TEMPLATE("Parallel: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("Parallel: 16-bit numbers agree with float", T, bfloat16, half) {
   for_each_join([&](const auto& make) { test::check_narrow<T>(make, {3, 5, 7}, 6); });
 }
 

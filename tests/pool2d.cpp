@@ -182,7 +182,7 @@ TEST_CASE_TEMPLATE("Lp pooling: no gradient where the norm is 0, large powers do
   CHECK(s.dx.template to<Cpu>()[0] == doctest::Approx(1));
 }
 
-TEST_CASE_TEMPLATE("pooling: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("pooling: Cuda agrees with Cpu", T, float, double) {
   const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-13;
   for (const Window& w : windows())
     for (const Shape& shape : {Shape{2, 3, 7, 11}, Shape{1, 1, 9, 8}}) {
@@ -212,7 +212,7 @@ TEST_CASE_TEMPLATE("pooling: the same on Cuda as on Cpu", T, float, double) {
   }
 }
 
-TEST_CASE_TEMPLATE("pooling: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("pooling: 16-bit numbers agree with float", T, bfloat16, half) {
   for (const Window& w : {Window{2, 2}, Window{3, 2, 1}, Window{{5, 2}, {3, 1}, {2, 0, 1, 1}}}) {
     const Shape shape{2, 3, 7, 11};
     test::check_narrow<T>([&]<class U, class Space> { return MaxPool2d<U, Space>({w.kernel, w.stride, w.padding}); }, shape);

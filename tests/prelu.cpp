@@ -66,7 +66,7 @@ TEST_CASE("PReLU: long inputs, the same bits on one and two threads, NaN, empty 
   cpu::set_threads(before);
 }
 
-TEST_CASE_TEMPLATE("PReLU: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("PReLU: Cuda agrees with Cpu", T, float, double) {
   const auto one = []<class U, class Space> { return PReLU<U, Space>(); };
   for (const Shape& shape : {Shape{1}, Shape{5, 7, 3}, Shape{3, 11000}}) test::check_agreement<T>(one, shape);  // 33000 values: four chunks
   for (const Shape& shape : {Shape{1, 1, 1, 1}, Shape{3, 5, 7, 3}, Shape{2, 3, 4, 8}, Shape{9, 37}, Shape{700, 3}, Shape{2, 2, 97, 101}})

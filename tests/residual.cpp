@@ -71,12 +71,12 @@ void for_each_block(const Check& check) {
 
 }  // namespace
 
-TEST_CASE_TEMPLATE("Residual: the same on Cuda as on Cpu", T, float, double) {
+TEST_CASE_TEMPLATE("Residual: Cuda agrees with Cpu", T, float, double) {
   for (const Shape& shape : {Shape{1}, Shape{3, 5, 7}, Shape{2, 2, 4, 8}, Shape{0, 2, 4, 4}})
     for_each_block([&](const auto& make) { test::check_agreement<T>(make, shape); });
 }
 
-TEST_CASE_TEMPLATE("Residual: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("Residual: 16-bit numbers agree with float", T, bfloat16, half) {
   for_each_block([&](const auto& make) { test::check_narrow<T>(make, {3, 5, 7}, 6); });
 }
 

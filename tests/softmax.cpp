@@ -66,7 +66,7 @@ TEST_CASE_TEMPLATE("softmax: large numbers, infinities, NaN", Space, VENTRAL_TES
     }
 }
 
-TEST_CASE_TEMPLATE("softmax: the same on Cuda as on Cpu, for lines of one thread, a warp and a block", T, float, double) {
+TEST_CASE_TEMPLATE("softmax: Cuda agrees with Cpu, for lines of one thread, a warp and a block", T, float, double) {
   const auto check = [](Shape shape, int axis) {
     test::check_agreement<T>([&]<class U, class Space> { return Softmax<U, Space>({.axis = axis}); }, shape);
     test::check_agreement<T>([&]<class U, class Space> { return LogSoftmax<U, Space>({.axis = axis}); }, shape);
@@ -79,7 +79,7 @@ TEST_CASE_TEMPLATE("softmax: the same on Cuda as on Cpu, for lines of one thread
   check({2, 3, 2, 5}, 0);
 }
 
-TEST_CASE_TEMPLATE("softmax: 16-bit numbers against float", T, bfloat16, half) {
+TEST_CASE_TEMPLATE("softmax: 16-bit numbers agree with float", T, bfloat16, half) {
   for (const Shape& shape : {Shape{5, 3}, Shape{5, 100}, Shape{2, 1500}, Shape{3, 10, 7}}) {
     test::check_narrow<T>([]<class U, class Space> { return Softmax<U, Space>(); }, shape, 6);
     test::check_narrow<T>([]<class U, class Space> { return LogSoftmax<U, Space>(); }, shape, 6);

@@ -55,7 +55,8 @@ class OwnStream {
   Stream stream_;
 };
 
-/// While it lives, this thread's tensors and layers work on the given stream.
+/// While it lives, this thread's tensors and layers work on the given stream. A tensor is allocated and freed on the stream in use at that moment:
+/// what another stream still does with it must have ended (Event::hold, synchronize).
 class UseStream {
  public:
   explicit UseStream(Stream stream);

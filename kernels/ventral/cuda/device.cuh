@@ -14,7 +14,7 @@ struct Ledger {
   std::mutex mutex;
   std::map<std::size_t, std::size_t> arrays;  ///< how many of each size in bytes
   std::size_t tensors = 0, count = 0, most = 0;
-  const char* last_kernel = nullptr;
+  std::atomic<const char*> last_kernel{nullptr};
 
   static Ledger& instance() {
     static Ledger* const ledger = new Ledger;  // outlives tensors of static storage
@@ -73,7 +73,10 @@ namespace detail {
 inline void prepare_pool() {
   static std::atomic<std::uint64_t> prepared{0};
   int device = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
+  if (cudaGetDevice(&device) != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    throw CudaError(concat("no GPU memory: ", device_status().text, "; choose_device(\"auto\") finds out before, and uses the CPU"));
+  }
   const std::uint64_t bit = std::uint64_t{1} << (device & 63);
   if (prepared.load(std::memory_order_relaxed) & bit) return;
   cudaMemPool_t pool = nullptr;
