@@ -183,11 +183,9 @@ TEST_CASE("losses: Cuda agrees with the CPU; positions alone, in warps, in sever
     check_agreement<BCEWithLogits, double>(BCEWithLogitsOptions{.positive_weight = 3}, x, target, 1e-12);
     check_agreement<BCEWithLogits, float>(BCEWithLogitsOptions{.positive_weight = 3}, x, target, 1e-6);
   }
-  // more than the threads of a launch
-  const auto many = test::random_tensor<double>({8300, 32}), wide = test::random_tensor<double>({1, 2, 520, 510});
+  const auto many = test::random_tensor<double>({8300, 32});  // more than the threads of a launch
   check_agreement<MSE, float>(MSEOptions(), many, test::random_tensor<double>({8300, 32}, 2), 1e-6);
   check_agreement<SoftmaxCrossEntropy, float>(CrossEntropyOptions(), many, random_labels<Cpu>({8300}, 32), 1e-6);
-  check_agreement<SoftmaxCrossEntropy, float>(CrossEntropyOptions(), wide, random_labels<Cpu>({1, 520, 510}, 2), 1e-6);
   auto signs = random_labels<Cpu>({33, 31}, 2);
   for (auto& v : signs) v = 2 * v - 1;
   check_agreement<Hinge, double>(sum, test::random_tensor<double>({33, 31}), signs, 1e-13);
