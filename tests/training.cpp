@@ -36,6 +36,7 @@ void* operator new(std::size_t n, std::align_val_t a) { return counted(n, static
 void* operator new[](std::size_t n, std::align_val_t a) { return counted(n, static_cast<std::size_t>(a)); }
 void* operator new(std::size_t n, const std::nothrow_t&) noexcept { return counted(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
 void* operator new[](std::size_t n, const std::nothrow_t&) noexcept { return counted(n, __STDCPP_DEFAULT_NEW_ALIGNMENT__); }
+void* operator new(std::size_t n, std::align_val_t a, const std::nothrow_t&) noexcept { return counted(n, static_cast<std::size_t>(a)); }
 void operator delete(void* p) noexcept { release(p); }
 void operator delete[](void* p) noexcept { release(p); }
 void operator delete(void* p, std::size_t) noexcept { release(p); }
