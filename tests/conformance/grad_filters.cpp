@@ -21,6 +21,14 @@ const Array& weight4(const Case& c) {
   return w;
 }
 
+/// A layer with weights and perhaps a bias.
+template <class T, class Space, class L>
+void check_filter(const Case& c, Check<T, Space>& check, L& layer, bool bias) {
+  std::vector<Held<T, Space>> parameters{{"w", &layer.weight}};
+  if (bias) parameters.push_back({"b", &layer.bias});
+  check_layer(c, check, layer, parameters);
+}
+
 template <class T, class Space>
 void conv2d(const Case& c, Check<T, Space>& check) {
   const Attributes& a = c.attributes;
@@ -35,9 +43,7 @@ void conv2d(const Case& c, Check<T, Space>& check) {
                           .dilation = pair(a, "dilation", 1),
                           .groups = groups,
                           .bias = bias});
-  std::vector<Held<T, Space>> parameters{{"w", &layer.weight}};
-  if (bias) parameters.push_back({"b", &layer.bias});
-  check_layer(c, check, layer, parameters);
+  check_filter(c, check, layer, bias);
 }
 
 template <class T, class Space>
@@ -55,9 +61,7 @@ void conv_transpose2d(const Case& c, Check<T, Space>& check) {
                                    .dilation = pair(a, "dilation", 1),
                                    .groups = groups,
                                    .bias = bias});
-  std::vector<Held<T, Space>> parameters{{"w", &layer.weight}};
-  if (bias) parameters.push_back({"b", &layer.bias});
-  check_layer(c, check, layer, parameters);
+  check_filter(c, check, layer, bias);
 }
 
 template <class T, class Space>
@@ -65,9 +69,7 @@ void linear(const Case& c, Check<T, Space>& check) {
   const Shape& w = c.array("w").shape();
   const bool bias = c.attributes.boolean("bias", c.has("b"));
   Linear<T, Space> layer({.in = w.dim(1), .out = w.dim(0), .bias = bias});
-  std::vector<Held<T, Space>> parameters{{"w", &layer.weight}};
-  if (bias) parameters.push_back({"b", &layer.bias});
-  check_layer(c, check, layer, parameters);
+  check_filter(c, check, layer, bias);
 }
 
 template <class T, class Space>

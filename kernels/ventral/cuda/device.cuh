@@ -1,9 +1,13 @@
 #pragma once
 /// The CUDA runtime behind space.hpp: memory, streams, events and the checks of every call. Included by runtime.cuh.
+#include <cuda_runtime.h>
+
 #include <atomic>
 #include <cstdlib>
 #include <map>
 #include <mutex>
+
+#include "ventral/cuda/launch.hpp"
 
 namespace ventral::inline v0::cuda::device {
 

@@ -32,7 +32,8 @@ bool vectors_fit(const T* p, Index stride) {
 }
 
 /// Compute capability, as 90 for 9.0, of the code that runs on the current GPU: the GPU's, or less when the program was built for older ones only.
-inline int compute_capability() {
+/// Static, since the units of a program may be built for different GPUs.
+static inline int compute_capability() {
 #if defined(VENTRAL_CUDA_EMULATED)
   return 90;
 #else

@@ -4,6 +4,7 @@
 #include <map>
 #include <mutex>
 #include <new>
+#include <utility>
 
 #include "ventral/cuda/emulator/guard.hpp"
 #include "ventral/cuda/space.hpp"

@@ -2,6 +2,7 @@
 /// A block of threads: one fiber each, all in one OS thread, which go on until they wait for each other.
 #include <algorithm>
 #include <exception>
+#include <utility>
 
 #include "ventral/cuda/emulator/async_queue.hpp"
 #include "ventral/cuda/emulator/context.hpp"
@@ -10,6 +11,7 @@
 #include "ventral/cuda/emulator/stacks.hpp"
 #include "ventral/cuda/emulator/vector_types.hpp"
 #include "ventral/cuda/emulator/warp.hpp"
+#include "ventral/cuda/launch.hpp"
 
 namespace ventral::inline v0::cuda::emulated::emulator {
 

@@ -2,6 +2,7 @@
 /// What include/ventral/cuda/space.hpp declares, for the emulator: memory, streams and events. All work ends before its call returns.
 #include <atomic>
 #include <chrono>
+#include <utility>
 
 #include "ventral/cuda/emulator/arrays.hpp"
 
