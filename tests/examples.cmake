@@ -21,11 +21,11 @@ if(VENTRAL_CUDA STREQUAL "EMULATED")  # some steps on the emulator, and everythi
   ventral_expect(example.03_lenet_cuda 03_lenet 0 "device: cuda: emulated.*test accuracy" --device cuda --train 32 --epochs 1 --batch 16 --test 40 --out "${PROJECT_BINARY_DIR}/example_03_cuda")
 endif()
 if(NOT ventral_with_cuda)
-  ventral_example(05_own_kernel "device: cuda: emulated.*result: gradient error below 1e-6 on cuda")
+  ventral_example(08_own_kernel "device: cuda: emulated.*result: gradient error below 1e-6 on cuda")
   ventral_expect(example.03_lenet_device 03_lenet 1 "device 'gpu'. one of cpu, cuda, auto is needed" --device gpu)
 else()  # on a machine without a GPU: says so, and uses the CPU
   ventral_expect(example.auto_device 02_convolution 0 "device: (cuda: NVIDIA|cpu: no NVIDIA driver on this machine).*result: 19 25 37 43")
-  ventral_expect(example.own_kernel_device 05_own_kernel 0 "device: (cuda: NVIDIA|cpu: no NVIDIA driver on this machine).*gradient error below 1e-6" --device auto)
+  ventral_expect(example.own_kernel_device 08_own_kernel 0 "device: (cuda: NVIDIA|cpu: no NVIDIA driver on this machine).*gradient error below 1e-6" --device auto)
   set_tests_properties(example.auto_device example.own_kernel_device PROPERTIES LABELS cuda)
 endif()
 ventral_example(04_own_layer "result: gradient error below 1e-6")

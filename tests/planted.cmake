@@ -27,7 +27,7 @@ ventral_planted_bug(atomic 0 "result: right" 0 "result: right" 66 "data race .*p
 ventral_planted_bug(atomic_between_blocks 0 "result: right" 0 "result: right" 66 "data race .*planted_kernels.hpp:80")
 ventral_planted_bug(fence 0 "result: right" 0 "result: right" 66 "data race .*last_block_kernel")
 ventral_planted_bug(async_wait 1 "result: wrong" 1 "result: wrong" 66 "data race")
-ventral_planted_bug(divergent_barrier 1 "divergent barrier: thread .0,0,0. waits at" 1 "divergent barrier: thread .0,0,0. waits at" 1 "divergent barrier: thread .0,0,0. waits at")
+ventral_planted_bug(divergent_barrier 1 "divergent barrier: thread .[0-9]+,0,0. waits at" 1 "divergent barrier: thread .[0-9]+,0,0. waits at" 1 "divergent barrier: thread .[0-9]+,0,0. waits at")
 ventral_planted_bug(shared_write 1 "a write 0 bytes past the end of shared array 'tile'" 1 "use-after-poison .*shared_write_kernel" 1 "a write 0 bytes past the end of shared array 'tile'")
 ventral_planted_bug(dynamic_write 1 "past the end of shared array 'dynamic'" 1 "use-after-poison .*dynamic_write_kernel" 1 "past the end of shared array 'dynamic'")
 ventral_planted_bug(shared_read 1 "result: wrong" 1 "use-after-poison .*shared_read_kernel" 1 "result: wrong")

@@ -1,5 +1,5 @@
 // A CUDA kernel of your own: the layer of 04_own_layer on a GPU, or on the emulator where there is none (try a breakpoint in the kernel).
-//   05_own_kernel [--device cpu|cuda|auto] [--seed 1]
+//   08_own_kernel [--device cpu|cuda|auto] [--seed 1]
 #include <cmath>
 #include <cstdio>
 
@@ -117,7 +117,7 @@ int check(std::uint64_t seed) {
 int example(int argc, char** argv) {
   std::string device = "cuda";
   std::uint64_t seed = 1;
-  Options options("05_own_kernel", "Checks the gradient of a layer with a CUDA kernel of its own.");
+  Options options("08_own_kernel", "Checks the gradient of a layer with a CUDA kernel of its own.");
   options.add("device", device, "cpu, cuda (a GPU, or the emulator in a program built without), or auto: the GPU if there is one").add("seed", seed, "of the numbers");
   options.parse(argc, argv);
   const ventral::DeviceChoice choice = ventral::choose_device(device);
@@ -127,4 +127,4 @@ int example(int argc, char** argv) {
 
 }  // namespace own
 
-int main(int argc, char** argv) { return run_example("05_own_kernel", own::example, argc, argv); }
+int main(int argc, char** argv) { return run_example("08_own_kernel", own::example, argc, argv); }
