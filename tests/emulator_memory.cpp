@@ -76,7 +76,7 @@ TEST_CASE("emulator memory: the device has an end") {
   INFO(text);
   CHECK(contains(text, "out of GPU memory: 3 MiB asked, 1.75 MiB of "));
   CHECK(contains(text, " free; ventral's tensors hold "));
-  CHECK(contains(text, "(the largest: 2 of 1 MiB, 1 of 256 KiB"));
+  CHECK(contains(text, "(the largest: 2 of 1 MiB, 1 of 262144 bytes"));
   const gpu::MemoryUse use = gpu::memory_use();
   CHECK(use.arrays == before.arrays + 3);
   CHECK(use.tensors == before.tensors + (std::size_t{9} << 18));

@@ -1,5 +1,5 @@
-# Each public header, and each file of kernels for the emulator, is compiled alone, twice included, by every compiler there is; the umbrella holds every header that needs the standard library alone.
-set(checked ${plain_headers} ventral/ventral.hpp ${image_headers})
+# Each public header, and each file of kernels for the emulator, is compiled alone, twice included, by every compiler there is; the umbrellas hold every header of their kind.
+set(checked ${plain_headers} ventral/ventral.hpp ${brain_headers} ventral/brain.hpp ${image_headers})
 if(TARGET ventral::io)
   list(APPEND checked ${io_headers})
 endif()
@@ -49,5 +49,11 @@ foreach(compiler IN LISTS header_compilers)
   set_tests_properties(headers.${compiler_name} PROPERTIES RESOURCE_LOCK build LABELS headers)
 endforeach()
 
-add_test(NAME headers.umbrella COMMAND "${CMAKE_COMMAND}" "-DHEADERS=${plain_headers}" "-DUMBRELLA=${PROJECT_SOURCE_DIR}/include/ventral/ventral.hpp" -P
-                                       "${CMAKE_CURRENT_SOURCE_DIR}/umbrella.cmake")
+foreach(umbrella ventral brain)
+  set(included ${plain_headers})
+  if(umbrella STREQUAL "brain")
+    set(included ${brain_headers})
+  endif()
+  add_test(NAME headers.${umbrella}_umbrella COMMAND "${CMAKE_COMMAND}" "-DHEADERS=${included}" "-DUMBRELLA=${PROJECT_SOURCE_DIR}/include/ventral/${umbrella}.hpp" -P
+                                                     "${CMAKE_CURRENT_SOURCE_DIR}/umbrella.cmake")
+endforeach()

@@ -284,6 +284,7 @@ TEST_CASE("fit: options and data that make no sense are named") {
   CHECK(message(o, data) == "fit: patience needs validation data");
   CHECK(message(quiet(1), data.slice(0, 0)) == "fit: the data set is empty");
   auto narrow = mlp<float>({.sizes = {64, 3}});
-  CHECK(test::message_of<Error>([&] { evaluate(narrow, ImageSource<float>(bars(40, 3))); }).find("is not in 0..2") != std::string::npos);
+  const Dataset four = bars(40, 3);
+  CHECK(test::message_of<Error>([&] { evaluate(narrow, ImageSource<float>(four)); }).find("is not in 0..2") != std::string::npos);
   CHECK(fit(net, SoftmaxCrossEntropy<float>(), sgd, ImageSource<float>(data), quiet(0)).epochs.empty());
 }

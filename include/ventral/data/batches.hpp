@@ -27,6 +27,7 @@ class ImageSource {
     for (int v = 0; v < 256; ++v) level_[v] = static_cast<T>((v - statistics.mean) / statistics.deviation);
     scale_ = static_cast<T>(1 / statistics.deviation), offset_ = static_cast<T>(-statistics.mean / statistics.deviation);
   }
+  explicit ImageSource(Dataset&&, const PixelStatistics& = {}, Transform = {}) = delete;  // a data set that ends here and now
 
   Index size() const { return data_->size(); }
   void fill(std::span<const Index> which, const Random& random, Tensor<T>& x, Tensor<std::int32_t>& labels) const {

@@ -1,0 +1,77 @@
+#pragma once
+/// All of ventral that compares models with brains: RDMs and their comparison, inference, regression, decoding, reports. Standard library only; what needs an
+/// eigen-decomposition (Bures, ridge, PLS) links ventral::brain.
+
+#pragma push_macro("min")
+#pragma push_macro("max")
+#undef min
+#undef max
+
+#include "ventral/models/category_oracle.hpp"
+
+#include "ventral/brain/bures.hpp"
+#include "ventral/brain/centred.hpp"
+#include "ventral/brain/cholesky.hpp"
+#include "ventral/brain/cka.hpp"
+#include "ventral/brain/comparators.hpp"
+#include "ventral/brain/confusion.hpp"
+#include "ventral/brain/correlation.hpp"
+#include "ventral/brain/crossnobis.hpp"
+#include "ventral/brain/decoding.hpp"
+#include "ventral/brain/decompositions.hpp"
+#include "ventral/brain/device_distances.hpp"
+#include "ventral/brain/distances.hpp"
+#include "ventral/brain/distributions.hpp"
+#include "ventral/brain/dual_bootstrap.hpp"
+#include "ventral/brain/explained_variance.hpp"
+#include "ventral/brain/features.hpp"
+#include "ventral/brain/gram.hpp"
+#include "ventral/brain/hypothesis_tests.hpp"
+#include "ventral/brain/inference.hpp"
+#include "ventral/brain/inversions.hpp"
+#include "ventral/brain/layer_choice.hpp"
+#include "ventral/brain/layer_features.hpp"
+#include "ventral/brain/logistic.hpp"
+#include "ventral/brain/mahalanobis.hpp"
+#include "ventral/brain/multiple_testing.hpp"
+#include "ventral/brain/nnls.hpp"
+#include "ventral/brain/noise_ceiling.hpp"
+#include "ventral/brain/noise_precision.hpp"
+#include "ventral/brain/npy_features.hpp"
+#include "ventral/brain/one_to_one.hpp"
+#include "ventral/brain/pair_tiles.hpp"
+#include "ventral/brain/partial_correlation.hpp"
+#include "ventral/brain/permutation_test.hpp"
+#include "ventral/brain/pls.hpp"
+#include "ventral/brain/pls_gram.hpp"
+#include "ventral/brain/poisson.hpp"
+#include "ventral/brain/predictivity.hpp"
+#include "ventral/brain/rank_correlation.hpp"
+#include "ventral/brain/ranks.hpp"
+#include "ventral/brain/rdm.hpp"
+#include "ventral/brain/readout.hpp"
+#include "ventral/brain/reliability.hpp"
+#include "ventral/brain/resampling.hpp"
+#include "ventral/brain/ridge.hpp"
+#include "ventral/brain/ridge_gram.hpp"
+#include "ventral/brain/ridge_path.hpp"
+#include "ventral/brain/sorting.hpp"
+#include "ventral/brain/splits.hpp"
+#include "ventral/brain/triangular.hpp"
+#include "ventral/brain/weighted_model.hpp"
+#include "ventral/brain/whitened.hpp"
+
+#include "ventral/report/axes.hpp"
+#include "ventral/report/bars.hpp"
+#include "ventral/report/page.hpp"
+#include "ventral/report/png.hpp"
+#include "ventral/report/rdm_picture.hpp"
+#include "ventral/report/scatter.hpp"
+#include "ventral/report/style.hpp"
+#include "ventral/report/svg.hpp"
+#include "ventral/report/table.hpp"
+#include "ventral/report/text.hpp"
+#include "ventral/report/trace.hpp"
+
+#pragma pop_macro("max")
+#pragma pop_macro("min")
