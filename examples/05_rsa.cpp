@@ -27,55 +27,73 @@ struct Settings {
 struct Expectation {
   const char *area, *first, *second;
 };
-constexpr Expectation expectations[] = {{"EVC", "Gabor energy", "trained layer4"}, {"EVC", "trained layer1", "trained layer4"}, {"IT", "trained layer4", "trained layer1"},
-                                        {"IT", "trained layer4", "untrained layer4"}, {"IT", "trained layer4", "pixels"}};
+constexpr Expectation expectations[] = {{"EVC", "Gabor energy", "trained layer4"},
+                                        {"EVC", "trained layer1", "trained layer4"},
+                                        {"IT", "trained layer4", "trained layer1"},
+                                        {"IT", "trained layer4", "untrained layer4"},
+                                        {"IT", "trained layer4", "pixels"}};
 
-std::vector<report::Block> blocks_of(const RsaData& data) {
-  std::vector<report::Block> blocks;
-  for (Index i = 0; i < data.category.size(); ++i) {
-    if (blocks.empty() || data.category[i] != data.category[i - 1]) blocks.push_back({data.category_names[static_cast<std::size_t>(data.category[i])], i, i});
-    blocks.back().last = i + 1;
-  }
-  return blocks;
-}
-
-brain::Rdm mean_of(const std::vector<brain::Rdm>& rdms) {
-  brain::Rdm mean(rdms[0].conditions());
-  for (const brain::Rdm& one : rdms)
-    for (std::size_t k = 0; k < mean.values().size(); ++k) mean.values()[k] += one.values()[k] / static_cast<double>(rdms.size());
-  return mean;
-}
+/// A contrast of the expectations in one area, and how it came out.
+struct Planned {
+  std::string area, contrast;
+  double difference, standard_error, p;
+};
 
 report::BarChart chart(const Area& area, const brain::Evaluation& e, const std::vector<ModelFeatures>& models) {
-  report::BarChart chart{.title = area.name, .y_label = "Kendall's tau-a"};
+  const bool several = area.subjects.size() > 1;
+  report::BarChart chart{
+      .title = area.name, .y_label = "Kendall's tau-a", .error_label = several ? "s.e.m. over subjects and stimuli" : "s.e.m. over stimuli"};
   for (std::size_t m = 0; m < e.models.size(); ++m) {
     const brain::ModelScore& score = e.models[m];
-    chart.bars.push_back({.label = score.name, .value = score.mean, .error = score.standard_error, .p = score.p_zero_adjusted, .control = m >= models.size() || models[m].control});
+    const bool control = m >= models.size() || models[m].control;
+    chart.bars.push_back({.label = score.name, .value = score.mean, .error = score.standard_error, .p = score.p_zero_adjusted, .control = control});
   }
-  if (area.subjects.size() > 1) chart.ceilings.push_back({.lower = e.ceiling.lower, .upper = e.ceiling.upper});
+  if (several) chart.ceilings.push_back({.lower = e.ceiling.lower, .upper = e.ceiling.upper});
   return chart;
 }
 
-/// How an expectation came out: the difference, its p value adjusted over all pairs, and the verdict.
-void judge(const Expectation& expected, const Area& area, const brain::Evaluation& e, report::Table& verdicts) {
-  if (!area.name.starts_with(expected.area) && area.name.find(concat(" ", expected.area, " ")) == std::string::npos) return;
-  for (const brain::ModelPair& pair : e.pairs) {
-    const std::string &first = e.models[static_cast<std::size_t>(pair.first)].name, &second = e.models[static_cast<std::size_t>(pair.second)].name;
-    const bool straight = first == expected.first && second == expected.second;
-    if (!straight && !(first == expected.second && second == expected.first)) continue;
-    const double difference = straight ? pair.difference : -pair.difference;
-    const char* verdict = difference <= 0 ? "not as expected" : pair.p_adjusted < 0.05 ? "as expected" : "as expected, not significant";
-    std::printf("%s: %s - %s = %+.3f (s.e. %.3f, FDR p = %.2g): %s\n", area.name.c_str(), expected.first, expected.second, difference, pair.standard_error, pair.p_adjusted, verdict);
-    verdicts.add({area.name, concat(expected.first, " - ", expected.second), difference, pair.standard_error, pair.p_adjusted, verdict});
+/// The contrasts that were planned for an area.
+void add_planned(std::vector<Planned>& planned, const Area& area, const brain::Evaluation& e) {
+  for (const Expectation& expected : expectations) {
+    if (!area.name.starts_with(expected.area) && area.name.find(concat(" ", expected.area, " ")) == std::string::npos) continue;
+    for (const brain::ModelPair& pair : e.pairs) {
+      const auto is = [&](Index model, const char* name) { return e.models[static_cast<std::size_t>(model)].name == name; };
+      const bool straight = is(pair.first, expected.first) && is(pair.second, expected.second);
+      if (!straight && !(is(pair.first, expected.second) && is(pair.second, expected.first))) continue;
+      const double difference = straight ? pair.difference : -pair.difference;
+      planned.push_back({area.name, concat(expected.first, " - ", expected.second), difference, pair.standard_error, pair.p});
+    }
   }
+}
+
+/// How the planned contrasts of all areas came out, their p values adjusted for the false discovery rate over all of them.
+report::Table judge(const std::vector<Planned>& planned) {
+  std::vector<double> p;
+  for (const Planned& c : planned) p.push_back(c.p);
+  const auto adjusted = brain::adjust_benjamini_hochberg(p);
+  report::Table table({"area", "contrast", "difference", "s.e.", "p", "FDR p", "verdict"});
+  std::printf("\nwhat was expected beforehand: differences of tau-a; p two-sided, FDR over these %zu contrasts\n", planned.size());
+  std::printf("%-34s%-35s%8s%8s%10s%10s  %s\n", "area", "contrast", "diff.", "s.e.", "p", "FDR", "verdict");
+  for (std::size_t i = 0; i < planned.size(); ++i) {
+    const Planned& c = planned[i];
+    const char* significant = c.difference > 0 ? "as expected" : "the opposite";
+    const char* verdict = adjusted[i] < 0.05 ? significant : adjusted[i] >= 0.05 ? "no significant difference" : "undefined";
+    std::printf("%-34s%-35s%+8.3f%8.3f", c.area.c_str(), c.contrast.c_str(), c.difference, c.standard_error);
+    std::printf("%10.2g%10.2g  %s\n", c.p, adjusted[i], verdict);
+    table.add({c.area, c.contrast, c.difference, c.standard_error, c.p, adjusted[i], verdict});
+  }
+  return table;
 }
 
 int example(int argc, char** argv) {
   Settings s;
   Options options("05_rsa", "Compares the layers of a network, and baselines, with brain areas by representational similarity analysis.");
-  options.add("data", s.data, "folder with kriegeskorte92 and cichy92 (docs/data.md); without: drawn objects, simulated areas").add("load", s.load, "weights of the network instead of training it");
-  options.add("images", s.images, "drawn objects to train on").add("epochs", s.epochs, "passes over them").add("samples", s.samples, "of the bootstrap");
-  options.add("conditions", s.conditions, "images of a simulation").add("seed", s.seed, "of weights, patches, simulation and bootstrap").add("out", s.out, "folder for report.html, its tables, and the weights");
+  options.add("data", s.data, "folder with kriegeskorte92 and cichy92 (docs/data.md); without: drawn objects, simulated areas")
+      .add("load", s.load, "weights of the network instead of training it")
+      .add("images", s.images, "drawn objects to train on").add("epochs", s.epochs, "passes over them")
+      .add("samples", s.samples, "of the bootstrap").add("conditions", s.conditions, "images of a simulation")
+      .add("seed", s.seed, "of weights, patches, simulation and bootstrap")
+      .add("out", s.out, "folder for report.html, its tables, and the weights");
   options.parse(argc, argv);
 
   std::printf("expected beforehand:\n");
@@ -83,7 +101,8 @@ int example(int argc, char** argv) {
   const RsaData data = load_rsa_data(s.data, s.conditions, s.seed);
   std::printf("data: %s\n", data.origin.c_str());
   make_folder(s.out);
-  Sequential<float> net = object_network({.images = s.images, .epochs = s.epochs, .seed = s.seed, .load = s.load, .save = s.out + "/objects.safetensors"});
+  Sequential<float> net = object_network(
+      {.images = s.images, .epochs = s.epochs, .seed = s.seed, .load = s.load, .save = s.out + "/objects.safetensors"});
 
   const std::vector<ModelFeatures> models = model_features(data.images, net, s.seed);
   std::vector<brain::ModelRdm> rdms;
@@ -91,24 +110,36 @@ int example(int argc, char** argv) {
   rdms.push_back({"category oracle", category_rdm(data.category)});
 
   report::Page page("Representational similarity: network layers and brain areas");
-  page.text(data.origin);
+  page.text("Data: " + data.origin + ".");
+  page.text("An RDM says of every two images how differently a model or an area responds to them: 1 - Pearson's r of the patterns. A model is like "
+            "an area when their RDMs order the pairs of images alike: Kendall's tau-a is 1 for the same order and 0 for unrelated ones.");
   std::vector<report::Figure> pictures;
-  for (const Area& area : data.areas) pictures.push_back(draw(report::RdmPicture{.title = area.name, .rdm = mean_of(area.subjects), .blocks = blocks_of(data)}));
+  const auto add_picture = [&](const std::string& title, const brain::Rdm& rdm) {
+    pictures.push_back(draw(report::RdmPicture{.title = title, .rdm = rdm, .blocks = category_blocks(data)}));
+  };
+  for (const Area& area : data.areas) add_picture(area.name, mean_rdm(area));
   for (const brain::ModelRdm& m : rdms)
-    if (m.name == "Gabor energy" || m.name.starts_with("trained")) pictures.push_back(draw(report::RdmPicture{.title = m.name, .rdm = m.rdm, .blocks = blocks_of(data)}));
-  page.row(pictures, "Dissimilarities in rank percentiles.");
+    if (m.name == "Gabor energy" || m.name.starts_with("trained")) add_picture(m.name, m.rdm);
+  page.row(pictures, "Areas: means over subjects. Rank percentiles: dark pairs of images are alike; a dark square is a category seen as one.");
 
-  report::Table verdicts({"area", "contrast", "difference", "s.e.", "FDR p", "verdict"});
+  std::vector<Planned> planned;
   for (const Area& area : data.areas) {
     const bool several = area.subjects.size() > 1;
-    const brain::Evaluation e =
-        evaluate_models(rdms, area.subjects, {.samples = s.samples, .seed = s.seed, .resample = several ? brain::Resample::both : brain::Resample::conditions});
+    const auto resample = several ? brain::Resample::both : brain::Resample::conditions;
+    const brain::Evaluation e = evaluate_models(rdms, area.subjects, {.samples = s.samples, .seed = s.seed, .resample = resample});
     const std::string text = to_string(e);
     std::printf("\n%s\n%s", area.name.c_str(), text.substr(0, text.find("\npair ") + 1).c_str());  // all pairs would be long
-    for (const Expectation& expected : expectations) judge(expected, area, e, verdicts);
-    page.add(chart(area, e, models), several ? "Mean over subjects; s.e.m. over subjects and stimuli; stars: above 0." : "One RDM; s.e.m. over stimuli.");
+    std::printf("Spearman with the mean RDM:");
+    for (const brain::ModelRdm& m : rdms) std::printf(" %s %.3f;", m.name.c_str(), compare(m.rdm, mean_rdm(area), brain::Comparator::spearman));
+    std::printf("\n");
+    add_planned(planned, area, e);
+    page.add(chart(area, e, models),
+             concat("The RDM of each model against ", several ? "those of the subjects, mean over subjects" : "the one RDM there is",
+                    ". Stars: above 0 (one-sided t test with the bootstrap's s.e.m., adjusted for the false discovery rate over the models).",
+                    several ? " Noise ceiling: between its lines lies what the best possible model would reach, as subjects differ." : ""));
   }
-  page.table(verdicts, "What was expected before the comparison, and how it came out.");
+  page.table(judge(planned), "What was expected before the comparison, and how it came out. p is two-sided; FDR p is adjusted for the false "
+                             "discovery rate over the rows of this table.");
   page.write(s.out + "/report.html");
   std::printf("\nreport: %s/report.html\n", s.out.c_str());
   return 0;

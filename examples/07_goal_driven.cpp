@@ -34,14 +34,16 @@ Model measure(Sequential<float>& net, const HcnnArchitecture& a, bool trained, c
   const std::vector<std::string> layers = layer_names(a);
   Model m{concat("hcnn", a.seed), to_string(a), trained, NAN, readout_accuracy(net, layers.back(), task), v4_predictivity(net, layers, recording)};
   if (trained) m.network = network_accuracy(net, task);
-  std::printf("%-10s%-9s %7.3f %8.3f %8.3f  %-7s %s\n", m.name.c_str(), trained ? "trained" : "untrained", m.network, m.readout,
-              m.v4.explained_variance, m.v4.layer.c_str(), m.architecture.c_str());
+  std::printf(trained ? "%-9s trained   %7.3f" : "%-9s untrained       -", m.name.c_str(), m.network);
+  std::printf(" %8.3f %8.3f  %-7s %s\n", m.readout, m.v4.explained_variance, m.v4.layer.c_str(), m.architecture.c_str());
   std::fflush(stdout);
   return m;
 }
 
 /// Every model of the family is measured, untrained and trained: none is left out or chosen.
 std::vector<Model> measure_family(const Settings& s, const ObjectTask& task, const Recording& recording) {
+  std::printf("network, readout: balanced accuracy of a network's own output, and of a linear readout of its last layer; V4: explained variance of\n"
+              "held-out images from the layer chosen on training images. An architecture is filters@size/stride, then its stages; | parts layers.\n");
   std::printf("%-19s %7s %8s %8s  %-7s %s\n", "model", "network", "readout", "V4", "layer", "architecture");
   std::vector<Model> models;
   for (int i = 0; i < s.models; ++i) {
@@ -81,21 +83,23 @@ void write_report(const std::vector<Model>& models, const Recording& recording, 
     report::Scatter plot{.title = untrained_too ? "All networks" : "Trained networks",
                          .x_label = "performance: balanced accuracy of a linear readout",
                          .y_label = "V4 predictivity: explained variance"};
-    for (const Model& m : models)
-      if (m.trained || untrained_too)
-        plot.points.push_back({untrained_too ? "" : m.name, m.readout, m.v4.explained_variance, m.trained ? "trained" : "untrained"});
+    for (const bool trained : {true, false})  // the same marker for the trained in both figures
+      for (const Model& m : models)
+        if (m.trained == trained && (trained || untrained_too))
+          plot.points.push_back({untrained_too ? "" : m.name, m.readout, m.v4.explained_variance, trained ? "trained" : "untrained"});
     return draw(plot);
   };
   report::Table table({"model", "state", "network accuracy", "readout accuracy", "explained variance", "layer", "architecture"});
   for (const Model& m : models)
     table.add({m.name, m.trained ? "trained" : "untrained", m.network, m.readout, m.v4.explained_variance, m.v4.layer, m.architecture});
   report::Page page("Performance against predictivity");
-  page.text("Networks of random architecture, trained to recognize drawn objects and compared with " + recording.origin +
-            ". After Yamins & DiCarlo 2016, Fig. 2a. Expected: better performance goes with better predictivity.");
+  page.text("Networks of random architecture, trained to recognize drawn objects; their units then predict recording sites. Responses: " +
+            recording.origin + ". After Yamins & DiCarlo 2016, Fig. 2a. Expected: better performance goes with better predictivity.");
   page.row({scatter(false), scatter(true)},
            "Recognition of held-out objects of high variation against the noise-corrected explained variance of held-out images, median over sites; "
            "one point a network.");
-  page.table(table, "Every network that was drawn. No architecture, layer or seed was chosen on the scores shown.");
+  page.table(table, "Every network that was drawn; untrained ones have no accuracy of their own. An architecture is filters@size/stride, then its "
+             "stages; | parts layers. No architecture, layer or seed was chosen on the scores shown.");
   make_folder(folder);
   page.write(folder + "/goal_driven.html");
   std::printf("report: %s/goal_driven.html\n", folder.c_str());
@@ -126,7 +130,7 @@ int example(int argc, char** argv) {
               static_cast<long long>(task.train.size()), static_cast<long long>(task.test.size()));
   const std::vector<Model> models = measure_family(s, task, recording);
   if (!s.out.empty()) write_report(models, recording, s.out);
-  std::printf("%.0f s\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+  std::printf("%.0f s\n\n", std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
   print_gain(models);
   print_correlation(models, Performance::network, false, "performance of the networks against predictivity, trained");
   print_correlation(models, Performance::readout, false, "performance of the readout against predictivity, trained");

@@ -176,5 +176,7 @@ TEST_CASE("decompositions: A = sum of values times outer products of orthonormal
 TEST_CASE("decompositions: bad input is named") {
   CHECK(message_of([] { brain::symmetric_eigen(Tensor<double>({2, 3})); }) == "symmetric_eigen: a matrix of shape [2,3]; a square one is needed");
   CHECK(message_of([] { brain::leading_eigenpair(Tensor<double>({0, 0})); }) == "leading_eigenpair: an empty matrix");
-  CHECK(message_of([] { brain::symmetric_eigen(Tensor<double>({2, 2}, {1, 0, INFINITY, 1})); }) == "symmetric_eigen: entry (1,0) is inf; finite numbers are needed");
+  CHECK(message_of([] {
+          brain::symmetric_eigen(Tensor<double>({2, 2}, {1, 0, INFINITY, 1}));
+        }) == "symmetric_eigen: entry (1,0) is inf; finite numbers are needed");
 }

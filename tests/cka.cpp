@@ -66,7 +66,8 @@ TEST_CASE("cka: features, Gram matrices and squared Euclidean RDMs give one numb
     CHECK(linear_cka(x, y) == doctest::Approx(expected).epsilon(1e-12));
     CHECK(linear_cka(y, x) == doctest::Approx(expected).epsilon(1e-12));
     CHECK(linear_cka_of_grams(gram(x).centred, gram(y).centred) == doctest::Approx(expected).epsilon(1e-12));
-    CHECK(whitened_cosine(rdm(gram(x), Distance::squared_euclidean), rdm(gram(y), Distance::squared_euclidean)) == doctest::Approx(expected).epsilon(1e-11));
+    CHECK(whitened_cosine(rdm(gram(x), Distance::squared_euclidean), rdm(gram(y), Distance::squared_euclidean)) ==
+          doctest::Approx(expected).epsilon(1e-11));
     CHECK(linear_cka(x, x) == doctest::Approx(1).epsilon(1e-14));
   }
 }
@@ -75,11 +76,14 @@ TEST_CASE("cka: undefined for constant or undefined features, precise for bad sh
   const Tensor<double> x = normal_tensor<double>({6, 4}, 1), five = normal_tensor<double>({5, 4}, 1);
   CHECK(std::isnan(linear_cka(x, Tensor<double>::full({6, 3}, 0.1))));
   CHECK(std::isnan(linear_cka(x, Tensor<double>({6, 3}))));
+  CHECK(std::isnan(linear_cka(normal_tensor<double>({300, 2}, 1), Tensor<double>::full({300, 2}, 0.1))));
   Tensor<double> hole = x.clone();
   hole[3] = NAN;
   CHECK(std::isnan(linear_cka(x, hole)));
   CHECK(error_of([&] { linear_cka(x, five); }) == "linear_cka: 6 and 5 conditions; they must be of the same conditions");
-  CHECK(error_of([&] { linear_cka(x.reshaped({24}), x.ref()); }) == "linear_cka: features of shapes [24] and [6,4]; [conditions, features] is needed");
+  CHECK(error_of([&] { linear_cka(x.reshaped({24}), x.ref()); }) ==
+        "linear_cka: features of shapes [24] and [6,4]; [conditions, features] is needed");
   CHECK(error_of([&] { linear_cka_of_grams(x, x); }) == "linear_cka: a Gram matrix of shape [6,4]; a square one is needed");
-  CHECK(error_of([&] { linear_cka_of_grams(gram(x).centred, gram(five).centred); }) == "linear_cka: 6 and 5 conditions; they must be of the same conditions");
+  CHECK(error_of([&] { linear_cka_of_grams(gram(x).centred, gram(five).centred); }) ==
+        "linear_cka: 6 and 5 conditions; they must be of the same conditions");
 }

@@ -15,7 +15,8 @@ namespace {
 
 using Vector = std::vector<double>;
 const double nan_value = std::numeric_limits<double>::quiet_NaN();
-constexpr Comparator on_vectors[] = {Comparator::tau_a, Comparator::tau_b, Comparator::spearman, Comparator::rho_a, Comparator::pearson, Comparator::cosine};
+constexpr Comparator on_vectors[] = {Comparator::tau_a, Comparator::tau_b,   Comparator::spearman,
+                                     Comparator::rho_a, Comparator::pearson, Comparator::cosine};
 
 Vector normal_vector(Random& random, Index n, double mean = 0) {
   Vector v;
@@ -147,7 +148,8 @@ TEST_CASE("comparators: with multiplicities they equal those of the expanded vec
     }
     const RankedVector ranked_x(x), ranked_y(y), expanded_x(long_x), expanded_y(long_y);
     CAPTURE(round);
-    for (const Comparator c : on_vectors) CHECK(same(weighted_compare(ranked_x, ranked_y, multiplicity, c), weighted_compare(expanded_x, expanded_y, {}, c)));
+    for (const Comparator c : on_vectors)
+      CHECK(same(weighted_compare(ranked_x, ranked_y, multiplicity, c), weighted_compare(expanded_x, expanded_y, {}, c)));
   }
 }
 
@@ -180,7 +182,8 @@ TEST_CASE("comparators: whitened ones equal their definition with V") {
 }
 
 TEST_CASE("comparators: Bures similarity of kernels that commute, of low rank, undefined ones") {
-  const Rdm line(Vector{1, 4, 1}), same_line(Vector{3, 12, 3}), across(Vector{0.25, 0, 0.25});  // positions 0,1,2 and 0,1/2,0: orthogonal once centred
+  const Rdm line(Vector{1, 4, 1}), same_line(Vector{3, 12, 3}),
+      across(Vector{0.25, 0, 0.25});  // positions 0,1,2 and 0,1/2,0: orthogonal once centred
   CHECK(bures_similarity(line, same_line) == doctest::Approx(1).epsilon(1e-14));
   CHECK(bures_similarity(line, across) == doctest::Approx(0).epsilon(1e-14));
   const Rdm both(Vector{1.25, 4, 1.25});  // both axes: kernel eigenvalues 2 and 1/6
@@ -230,13 +233,16 @@ TEST_CASE("comparators: stacks agree with single comparisons; zero, constant and
   }
   cpu::set_threads(threads);
   CHECK(compare({}, b, Comparator::tau_a).shape() == Shape{0, 6});
+  for (const Comparator c : all_comparators) CHECK(std::isnan(compare(Rdm(), Rdm(), c)));
   CHECK(error_of([&] { compare(a[0], Rdm(7), Comparator::spearman); }) == "compare: RDMs of 9 and 7 conditions; they must be of the same conditions");
   CHECK(error_of([&] { whitened_cosine(a[0], Rdm(7)); }) == "whitened_cosine: RDMs of 9 and 7 conditions; they must be of the same conditions");
   CHECK(error_of([&] { bures_similarity(a[0], Rdm(7)); }) == "bures_similarity: RDMs of 9 and 7 conditions; they must be of the same conditions");
   CHECK(error_of([&] { pearson(Vector{1}, Vector{}); }) == "pearson: vectors of 1 and 0 elements; they must be equally long");
   const RankedVector x(Vector{1, 2, 3}), bare = RankedVector::without_values(Vector{1, 2, 3});
-  CHECK(error_of([&] { weighted_compare(x, x, {}, Comparator::bures); }) == "weighted_compare: bures is defined for whole RDMs only, not for elements with multiplicities");
-  CHECK(error_of([&] { weighted_compare(x, bare, {}, Comparator::cosine); }) == "weighted_compare: cosine needs values; the vectors were ranked without");
+  CHECK(error_of([&] { weighted_compare(x, x, {}, Comparator::bures); }) ==
+        "weighted_compare: bures is defined for whole RDMs only, not for elements with multiplicities");
+  CHECK(error_of([&] { weighted_compare(x, bare, {}, Comparator::cosine); }) ==
+        "weighted_compare: cosine needs values; the vectors were ranked without");
 }
 
 TEST_CASE("comparators: partial correlation by the recursion formula, with redundant controls, explained vectors and NaN") {
@@ -247,7 +253,8 @@ TEST_CASE("comparators: partial correlation by the recursion formula, with redun
   for (std::size_t i = 0; i < x.size(); ++i) x[i] += 2 * c[i] + d[i], y[i] += random.normal() - c[i] + 3 * d[i] + 1e6, sum[i] = 2 * c[i] - 5 * d[i];
   const auto one_control = [](double xy, double xc, double yc) { return (xy - xc * yc) / std::sqrt((1 - xc * xc) * (1 - yc * yc)); };
   const double given_c = one_control(pearson(x, y), pearson(x, c), pearson(y, c));
-  const double both = one_control(given_c, one_control(pearson(x, d), pearson(x, c), pearson(d, c)), one_control(pearson(y, d), pearson(y, c), pearson(d, c)));
+  const double both =
+      one_control(given_c, one_control(pearson(x, d), pearson(x, c), pearson(d, c)), one_control(pearson(y, d), pearson(y, c), pearson(d, c)));
   const std::vector<Vector> none, just_c{c}, c_and_d{c, d}, redundant{c, d, sum, Vector(80, 4.0), c};
   CHECK(partial_correlation(x, y, none) == doctest::Approx(pearson(x, y)).epsilon(1e-13));
   CHECK(partial_correlation(x, y, just_c) == doctest::Approx(given_c).epsilon(1e-12));
@@ -263,6 +270,11 @@ TEST_CASE("comparators: partial correlation by the recursion formula, with redun
   for (const Comparator by : {Comparator::pearson, Comparator::spearman})
     CHECK(partial_correlation(holes, y, just_c, by) == partial_correlation(kept_x, kept_y, std::vector<Vector>{kept_c}, by));
   CHECK(std::isnan(partial_correlation(Vector{}, Vector{}, none)));
+  holes[6] = INFINITY;
+  CHECK(std::isnan(partial_correlation(holes, y, just_c)));
+  Vector left_out = y;
+  left_out[6] = nan_value;
+  CHECK(partial_correlation(holes, left_out, none) == doctest::Approx(pearson(holes, left_out)).epsilon(1e-13));
   CHECK(error_of([&] { partial_correlation(x, y, none, Comparator::tau_a); }) == "partial_correlation: by pearson or spearman, not by tau_a");
   CHECK(error_of([&] { partial_correlation(x, Vector{1}, none); }) == "partial_correlation: vectors of 80 and 1 elements; they must be equally long");
   CHECK(error_of([&] { partial_correlation(x, y, std::vector<Vector>{c, {1, 2}}); }) == "partial_correlation: control 1 has 2 elements, x has 80");

@@ -197,6 +197,8 @@ TEST_CASE("decoding: splits of one's own, with stimuli never left out and classe
   split.test = {30};
   CHECK(message_of<Error>([&] { decode(s.x, s.labels, 3, std::vector<Split>{split}); }) == "decode: a split names stimulus 30 of 30");
   CHECK(message_of<Error>([&] { decode(s.x, s.labels, 3, std::span<const Split>{}); }) == "decode: no splits");
+  split.test = {24, 26};
+  CHECK(message_of<Error>([&] { decode(s.x, s.labels, 3, std::vector<Split>{split}); }) == "decode: a split both fits and tests stimulus 26");
   split = {{0, 1, 3, 4}, {2}};
   CHECK(message_of<Error>([&] { decode(s.x, s.labels, 3, std::vector<Split>{split}); }) == "fit_readout: class 2 has no stimuli");
 }

@@ -11,7 +11,8 @@ using namespace ventral::brain;
 
 namespace {
 
-constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean, Distance::squared_euclidean_per_feature};
+constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean,
+                                      Distance::squared_euclidean_per_feature};
 
 /// The definition, in long double; 1 - x.y / (|x| |y|) as half the squared distance of unit vectors, which keeps its digits.
 template <class T>
@@ -19,7 +20,8 @@ double by_definition(const T* x, const T* y, Index p, Distance distance) {
   const bool unit = distance == Distance::correlation || distance == Distance::cosine;
   const auto value = [](T v) { return static_cast<long double>(v); };
   long double mean_x = 0, mean_y = 0, xx = 0, yy = 0, square = 0;
-  for (Index k = 0; k < p && distance == Distance::correlation; ++k) mean_x += value(x[k]) / static_cast<long double>(p), mean_y += value(y[k]) / static_cast<long double>(p);
+  for (Index k = 0; k < p && distance == Distance::correlation; ++k)
+    mean_x += value(x[k]) / static_cast<long double>(p), mean_y += value(y[k]) / static_cast<long double>(p);
   for (Index k = 0; k < p; ++k) xx += (value(x[k]) - mean_x) * (value(x[k]) - mean_x), yy += (value(y[k]) - mean_y) * (value(y[k]) - mean_y);
   for (Index k = 0; k < p; ++k) {
     const long double a = (value(x[k]) - mean_x) / (unit ? std::sqrt(xx) : 1), b = (value(y[k]) - mean_y) / (unit ? std::sqrt(yy) : 1);
@@ -106,14 +108,19 @@ TEST_CASE_TEMPLATE("distances: pairs that are close and far from the others keep
   Tensor<T> x({9, 200});
   Random random(6);
   for (Index i = 0; i < 9; ++i)
-    for (Index k = 0; k < 200; ++k) x[i * 200 + k] = i % 3 == 0 ? static_cast<T>(100 * random.normal()) : static_cast<T>(static_cast<double>(x[(i - 1) * 200 + k]) + 1e-4 * random.normal());
+    for (Index k = 0; k < 200; ++k)
+      x[i * 200 + k] =
+          i % 3 == 0 ? static_cast<T>(100 * random.normal()) : static_cast<T>(static_cast<double>(x[(i - 1) * 200 + k]) + 1e-4 * random.normal());
   for (const Distance d : all_distances) CHECK(worst_error(rdm(x, d), x, d) < (std::is_same_v<T, double> ? 1e-9 : 1e-5));
 }
 
-TEST_CASE("distances: huge float features do not overflow") {
-  auto x = test::random_tensor<float>({4, 10}, 8);
-  for (float& v : x) v *= 1e30F;
-  for (const Distance d : all_distances) CHECK(worst_error(rdm(x, d), x, d) < 1e-5);
+TEST_CASE_TEMPLATE("distances: huge float features do not overflow, tiny ones do not vanish", Space, Cpu, Cuda) {
+  for (const float scale : {1e30F, 1e-18F, 1e-22F, 1e-26F}) {
+    auto x = test::random_tensor<float>({4, 10}, 8);
+    for (float& v : x) v *= scale;
+    CAPTURE(scale);
+    for (const Distance d : all_distances) CHECK(worst_error(rdm(x.template to<Space>(), d), x, d) < 1e-5);
+  }
 }
 
 TEST_CASE_TEMPLATE("distances: constant, zero and undefined patterns make their own pairs NaN and no others", T, double, float) {
@@ -156,7 +163,8 @@ TEST_CASE("distances: the same bits for any number of threads") {
 TEST_CASE("distances: bad input is named") {
   CHECK(test::message_of<ShapeError>([] { rdm(Tensor<double>({2, 5}), Distance::cosine); }) == "rdm: 2 conditions; at least 3 are needed");
   CHECK(test::message_of<ShapeError>([] { rdm(Tensor<float>({3, 0}), Distance::cosine); }) == "rdm: conditions of 0 features; at least 1 is needed");
-  CHECK(test::message_of<ShapeError>([] { rdm(Tensor<float>(Shape{3}), Distance::cosine); }) == "features: shape [3]; [conditions,features] is needed");
+  CHECK(test::message_of<ShapeError>([] { rdm(Tensor<float>(Shape{3}), Distance::cosine); }) ==
+        "features: shape [3]; [conditions,features] is needed");
   CHECK(test::message_of<ShapeError>([] { rdm(Tensor<float, Cuda>({2, 5}), Distance::cosine); }) == "rdm: 2 conditions; at least 3 are needed");
 }
 
@@ -189,12 +197,15 @@ TEST_CASE_TEMPLATE("mahalanobis distances: as defined, with a precision; NaN sta
       double expected = 0;
       for (Index k = 0; k < 5; ++k)
         for (Index l = 0; l < 5; ++l)
-          expected += (static_cast<double>(x[i * 5 + k]) - static_cast<double>(x[j * 5 + k])) * precision[k * 5 + l] * (static_cast<double>(x[i * 5 + l]) - static_cast<double>(x[j * 5 + l])) / 5;
+          expected += (static_cast<double>(x[i * 5 + k]) - static_cast<double>(x[j * 5 + k])) * precision[k * 5 + l] *
+                      (static_cast<double>(x[i * 5 + l]) - static_cast<double>(x[j * 5 + l])) / 5;
       CHECK(r(i, j) == doctest::Approx(expected).epsilon(1e-10));
     }
   x[4 * 5 + 1] = static_cast<T>(NAN);
   check_undefined(mahalanobis_rdm(x, precision), {4});
-  CHECK(test::message_of<ShapeError>([&] { mahalanobis_rdm(x, Tensor<double>({4, 4})); }) == "mahalanobis_rdm: precision [4,4] for 5 features; [5,5] is needed");
+  CHECK(test::message_of<ShapeError>([&] {
+          mahalanobis_rdm(x, Tensor<double>({4, 4}));
+        }) == "mahalanobis_rdm: precision [4,4] for 5 features; [5,5] is needed");
 }
 
 TEST_CASE("crossnobis distances: products of different runs only") {
@@ -224,8 +235,12 @@ TEST_CASE("crossnobis distances: products of different runs only") {
   check_undefined(crossnobis_rdm(y), {2});
   check_undefined(crossnobis_rdm(y, precision), {2});
   CHECK(test::message_of<ShapeError>([] { crossnobis_rdm(Tensor<double>({1, 4, 3})); }) == "crossnobis_rdm: 1 runs; at least 2 are needed");
-  CHECK(test::message_of<ShapeError>([] { crossnobis_rdm(Tensor<double>({4, 3})); }) == "crossnobis_rdm: responses of shape [4,3]; [runs,conditions,features] is needed");
-  CHECK(test::message_of<ShapeError>([&] { crossnobis_rdm(y, Tensor<double>({2, 2})); }) == "crossnobis_rdm: precision [2,2] for 6 features; [6,6] is needed");
+  CHECK(test::message_of<ShapeError>([] {
+          crossnobis_rdm(Tensor<double>({4, 3}));
+        }) == "crossnobis_rdm: responses of shape [4,3]; [runs,conditions,features] is needed");
+  CHECK(test::message_of<ShapeError>([&] {
+          crossnobis_rdm(y, Tensor<double>({2, 2}));
+        }) == "crossnobis_rdm: precision [2,2] for 6 features; [6,6] is needed");
   CHECK(test::message_of<ShapeError>([] { crossnobis_rdm(Tensor<double>({2, 2, 3})); }) == "crossnobis_rdm: 2 conditions; at least 3 are needed");
 }
 
@@ -249,7 +264,9 @@ TEST_CASE("poisson distances: as defined; rates that are not positive are undefi
   x[2 * 5 + 1] = -2;
   check_undefined(poisson_rdm(x), {2});
   CHECK(test::message_of<ShapeError>([] { poisson_rdm(Tensor<double>({2, 3})); }) == "poisson_rdm: 2 conditions; at least 3 are needed");
-  CHECK(test::message_of<Error>([] { poisson_rdm(Tensor<double>({3, 3}), {.prior_weight = -1}); }) == "poisson: prior_weight -1; at least 0 is needed");
+  CHECK(test::message_of<Error>([] {
+          poisson_rdm(Tensor<double>({3, 3}), {.prior_weight = -1});
+        }) == "poisson: prior_weight -1; at least 0 is needed");
 }
 
 TEST_CASE("cross-validated poisson distances: the mean over all folds, to which every run contributes") {
@@ -270,7 +287,8 @@ TEST_CASE("cross-validated poisson distances: the mean over all folds, to which 
   };
   const Rdm r = crossvalidated_poisson_rdm(y);
   for (Index i = 0; i < n; ++i)
-    for (Index j = i + 1; j < n; ++j) CHECK(r(i, j) == doctest::Approx((fold(0, i, j) + fold(1, i, j) + fold(2, i, j) + fold(3, i, j)) / 4).epsilon(1e-12));
+    for (Index j = i + 1; j < n; ++j)
+      CHECK(r(i, j) == doctest::Approx((fold(0, i, j) + fold(1, i, j) + fold(2, i, j) + fold(3, i, j)) / 4).epsilon(1e-12));
 
   // Runs may come in any order, and changing the test data of any one run changes the result as its fold does.
   for (Index a = 0; a + 1 < runs; ++a) {
@@ -285,5 +303,7 @@ TEST_CASE("cross-validated poisson distances: the mean over all folds, to which 
     changed.at(a, 0, 0) = NAN;
     check_undefined(crossvalidated_poisson_rdm(changed), {0});
   }
-  CHECK(test::message_of<ShapeError>([] { crossvalidated_poisson_rdm(Tensor<double>({1, 3, 3})); }) == "crossvalidated_poisson_rdm: 1 runs; at least 2 are needed");
+  CHECK(test::message_of<ShapeError>([] {
+          crossvalidated_poisson_rdm(Tensor<double>({1, 3, 3}));
+        }) == "crossvalidated_poisson_rdm: 1 runs; at least 2 are needed");
 }

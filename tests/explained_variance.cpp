@@ -47,7 +47,8 @@ TEST_CASE("explained variance: the four variants by hand, undefined sites counte
   CHECK(std::isnan(none.value));
   CHECK(none.sites_undefined == 1);
   CHECK(std::isnan(brain::explained_variance(std::vector<double>{0.5}, with_ceilings({0}, 0), ExplainedVariance::medr2_over_medc).value));
-  CHECK(message_of([&] { brain::explained_variance(r, with_ceilings({1}, 1), ExplainedVariance::r2_over_c); }) == "explained_variance: 5 correlations for 1 sites");
+  CHECK(message_of([&] { brain::explained_variance(r, with_ceilings({1}, 1), ExplainedVariance::r2_over_c); }) ==
+        "explained_variance: 5 correlations for 1 sites");
 }
 
 TEST_CASE("layer choice: chosen on one set of stimuli, scored on the other") {
@@ -68,7 +69,8 @@ TEST_CASE("layer choice: chosen on one set of stimuli, scored on the other") {
   CHECK(brain::choose_layer(layers, responses, second, first).layer == 0);
   const std::vector<Index> overlapping = {3, 4};
   CHECK(message_of([&] { brain::choose_layer(layers, responses, first, overlapping); }) == "choose_layer: stimulus 3 serves selection and scoring");
-  CHECK(message_of([&] { brain::choose_layer(layers, responses, first, {}); }) == "choose_layer: 4 selection and 0 scoring stimuli; neither may be empty");
+  CHECK(message_of([&] { brain::choose_layer(layers, responses, first, {}); }) ==
+        "choose_layer: 4 selection and 0 scoring stimuli; neither may be empty");
   CHECK(message_of([&] { brain::choose_layer(layers, responses, first, std::vector<Index>{8}); }) == "choose_layer: stimulus 8 of 8");
   CHECK(message_of([&] { brain::choose_layer({}, responses, first, second); }) == "choose_layer: no layers");
   CHECK(message_of([&] { brain::choose_layer({&layers[2], 1}, responses, first, second); }) ==
@@ -106,7 +108,8 @@ TEST_CASE("predictivity: a population made from the features is explained up to 
   const Tensor<double> y = brain::mean_over_trials(trials);
   const auto rows = [](const Tensor<double>& m, const std::vector<Index>& index) {
     Tensor<double> out({static_cast<Index>(index.size()), m.dim(1)});
-    for (std::size_t i = 0; i < index.size(); ++i) std::copy_n(m.data() + index[i] * m.dim(1), m.dim(1), out.data() + static_cast<Index>(i) * m.dim(1));
+    for (std::size_t i = 0; i < index.size(); ++i)
+      std::copy_n(m.data() + index[i] * m.dim(1), m.dim(1), out.data() + static_cast<Index>(i) * m.dim(1));
     return out;
   };
   const Tensor<double> direct = brain::fit_pls(rows(x, split.train), rows(y, split.train), {.components = 5}).predict(rows(x, split.test));
@@ -116,4 +119,9 @@ TEST_CASE("predictivity: a population made from the features is explained up to 
         "predictivity: features of 120 stimuli and responses [2,7,1]; needs [repetitions,120,sites]");
   CHECK(message_of([&] { brain::predictivity(gram, Tensor<double>({1, 120, 1}), splits); }) == "reliability: 1 repetitions; at least 2 are needed");
   CHECK(message_of([&] { brain::predictivity(gram, trials, {}); }) == "predictivity: no splits");
+  brain::Split bad = split;
+  bad.test.push_back(bad.train[0]);
+  CHECK(message_of([&] { brain::predictivity(gram, trials, {&bad, 1}); }) == "predictivity: a split both fits and tests stimulus 0");
+  bad.train.push_back(120);
+  CHECK(message_of([&] { brain::predictivity(gram, trials, {&bad, 1}); }) == "predictivity: a split names stimulus 120 of 120");
 }

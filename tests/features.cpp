@@ -15,7 +15,8 @@ using namespace ventral::brain;
 
 namespace {
 
-constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean, Distance::squared_euclidean_per_feature};
+constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean,
+                                      Distance::squared_euclidean_per_feature};
 
 template <class T>
 Tensor<T> normals(Shape shape, std::uint64_t seed, double mean = 0) {
@@ -113,7 +114,8 @@ TEST_CASE("features: chunks cover every column once, views when they fit") {
   CHECK(widths == std::vector<Index>{5, 5, 5, 5, 3});
   CHECK(same(collected(narrow, widths), x));
   CHECK(widths.size() == 23);
-  CHECK_THROWS_WITH_AS(collected(*std::make_unique<TensorFeatures<float>>(x, FeatureOptions{.chunk_bytes = 0}), widths), "features: chunks of 0 bytes", Error);
+  CHECK_THROWS_WITH_AS(collected(*std::make_unique<TensorFeatures<float>>(x, FeatureOptions{.chunk_bytes = 0}), widths),
+                       "features: chunks of 0 bytes", Error);
 }
 
 TEST_CASE_TEMPLATE("features: distances from chunks as at once", T, double, float) {
@@ -122,7 +124,9 @@ TEST_CASE_TEMPLATE("features: distances from chunks as at once", T, double, floa
   x.at(7, 250) = static_cast<T>(NAN);
   for (const Distance d : all_distances) {
     const Rdm whole = rdm(x, d);
-    for (const Index columns : {1, 7, 299}) CHECK(difference(rdm(TensorFeatures<T>(x, FeatureOptions{.chunk_bytes = columns * 40 * Index{sizeof(T)}}), d), whole) < (std::is_same_v<T, double> ? 1e-12 : 3e-6));
+    for (const Index columns : {1, 7, 299})
+      CHECK(difference(rdm(TensorFeatures<T>(x, FeatureOptions{.chunk_bytes = columns * 40 * Index{sizeof(T)}}), d), whole) <
+            (std::is_same_v<T, double> ? 1e-12 : 3e-6));
     CHECK(difference(rdm(gram(x), d), whole) < (std::is_same_v<T, double> ? 1e-11 : 3e-6));
   }
 }
@@ -216,7 +220,8 @@ TEST_CASE("features: a layer that does not fit is recomputed, in at most 6 forwa
     CHECK(layer.forward_passes() > 2);
     double worst = std::abs(g.mean_square - expected.mean_square);
     for (Index k = 0; k < g.centred.size(); ++k) worst = std::max(worst, std::abs(g.centred[k] - expected.centred[k]));
-    for (std::size_t i = 0; i < 18; ++i) worst = std::max({worst, std::abs(g.mean_product[i] - expected.mean_product[i]), std::abs(g.sums[i] - expected.sums[i])});
+    for (std::size_t i = 0; i < 18; ++i)
+      worst = std::max({worst, std::abs(g.mean_product[i] - expected.mean_product[i]), std::abs(g.sums[i] - expected.sums[i])});
     CHECK(worst < 1e-12);
     for (const Distance d : all_distances) CHECK(difference(rdm(layer, d), rdm(a, d)) < 1e-5);
   }
@@ -233,8 +238,10 @@ TEST_CASE("features: layers that cannot be used are named") {
   CHECK_THROWS_AS(LayerFeatures<float>(net, "pool", images), Error);
   CHECK_THROWS_AS(LayerFeatures<float>(net, "relu", normals<float>({3, 2, 8, 8}, 1)), ShapeError);
   LayerFeatures<float> tight(net, "relu", images, {.max_bytes = 144 * 8});
-  CHECK_THROWS_WITH_AS(gram(tight), "gram: 18 images x 144 features in 18 groups with max_bytes 1152; at most 9 can be worked on in 6 forward passes", Error);
-  CHECK_THROWS_WITH_AS(tight.for_each_chunk([](auto) {}), "LayerFeatures: columns of 'relu' take 9 forward passes with max_bytes 1152; at most 6 are made. gram() needs fewer", Error);
+  CHECK_THROWS_WITH_AS(gram(tight), "gram: 18 images x 144 features in 18 groups with max_bytes 1152; at most 9 can be worked on in 6 forward passes",
+                       Error);
+  CHECK_THROWS_WITH_AS(tight.for_each_chunk([](auto) {}),
+                       "LayerFeatures: columns of 'relu' take 9 forward passes with max_bytes 1152; at most 6 are made. gram() needs fewer", Error);
   const auto two = normals<float>({2, 1, 8, 8}, 10);
   LayerFeatures<float> few(net, "relu", two);
   CHECK_THROWS_WITH_AS(rdm(few, Distance::cosine), "rdm: 2 conditions; at least 3 are needed", ShapeError);

@@ -57,6 +57,11 @@ TEST_CASE("Gabor filters: zero mean, unit norm, even and odd, at right angles to
   CHECK(lying.at(9, 6) == doctest::Approx(upright.at(6, 9)));
   CHECK(test::message_of<Error>([] { static_cast<void>(gabor_filter({.wavelength = 0}, 9)); }) ==
         "gabor_filter: wavelength 0, sigma 4 and aspect 1 must be positive");
+  // at two pixels a period the odd filter is rounding error: energies of 1e15 without the check
+  CHECK(test::message_of<Error>([] { static_cast<void>(gabor_energy<float>({.wavelengths = {2}})); }) ==
+        "gabor_filter: a wavelength of 2 pixels; more than 2 are needed to sample a grating");
+  CHECK(test::message_of<Error>([] { static_cast<void>(gabor_filter({.wavelength = 1e9, .sigma = 1e9}, 3)); }) ==
+        "gabor_filter: a wavelength of 1e+09 hardly varies over 3x3 pixels");
   CHECK(test::message_of<ShapeError>([] { static_cast<void>(gabor_filter({}, 1)); }) == "gabor_filter: 1 pixels; at least 2 are needed");
   CHECK(test::message_of<Error>([] { static_cast<void>(gabor_sigma(4, 0)); }) == "gabor_sigma: wavelength 4 and bandwidth 0 must be positive");
 }

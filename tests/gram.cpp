@@ -31,7 +31,8 @@ double largest_difference(const Gram& a, const Gram& b) {
   double worst = std::abs(a.mean_square - b.mean_square);
   for (Index k = 0; k < a.centred.size(); ++k) worst = std::max(worst, std::abs(a.centred[k] - b.centred[k]));
   for (std::size_t i = 0; i < a.sums.size(); ++i)
-    worst = std::max({worst, std::abs(a.sums[i] - b.sums[i]), std::abs(a.squares[i] - b.squares[i]), std::abs(a.deviations[i] - b.deviations[i]), std::abs(a.mean_product[i] - b.mean_product[i])});
+    worst = std::max({worst, std::abs(a.sums[i] - b.sums[i]), std::abs(a.squares[i] - b.squares[i]), std::abs(a.deviations[i] - b.deviations[i]),
+                      std::abs(a.mean_product[i] - b.mean_product[i])});
   return worst;
 }
 
@@ -53,7 +54,8 @@ TEST_CASE("gram: centred, plain and row-centred products") {
       CHECK(std::abs(g.centred.at(i, j) - product(x, i, j, all)) < 1e-12);
       CHECK(g.centred.at(i, j) == g.centred.at(j, i));
       CHECK(std::abs(g.product(i, j) - product(x, i, j, {})) < 1e-11);
-      CHECK(std::abs(g.row_centred_product(i, j) - (product(x, i, j, {}) - g.sums[static_cast<std::size_t>(i)] * g.sums[static_cast<std::size_t>(j)] / 35)) < 1e-11);
+      CHECK(std::abs(g.row_centred_product(i, j) -
+                     (product(x, i, j, {}) - g.sums[static_cast<std::size_t>(i)] * g.sums[static_cast<std::size_t>(j)] / 35)) < 1e-11);
     }
   }
 }
@@ -62,7 +64,8 @@ TEST_CASE("gram: in chunks as at once, float as double") {
   auto x = normals({9, 101}, 2, 1);
   for (double& v : x) v = static_cast<double>(static_cast<float>(v));
   const Gram whole = gram(x);
-  for (const Index columns : {1, 10, 100}) CHECK(largest_difference(gram(TensorFeatures<double>(x, FeatureOptions{.chunk_bytes = columns * 9 * 8})), whole) < 1e-12);
+  for (const Index columns : {1, 10, 100})
+    CHECK(largest_difference(gram(TensorFeatures<double>(x, FeatureOptions{.chunk_bytes = columns * 9 * 8})), whole) < 1e-12);
   const auto narrow = x.cast<float>();
   CHECK(largest_difference(gram(narrow), whole) == 0);
   CHECK(largest_difference(gram(TensorFeatures<float>(narrow, FeatureOptions{.chunk_bytes = 9 * 4 * 7})), whole) < 1e-12);
@@ -95,6 +98,13 @@ TEST_CASE("gram: a pattern that is not finite spoils its own row only") {
   for (Index i = 0; i < 5; ++i)
     for (Index j = 0; j < 5; ++j) CHECK(std::isnan(g.centred.at(i, j)) == (i == 2 || j == 2));
   CHECK(std::isnan(g.squares[2]));
+}
+
+TEST_CASE("gram: correlation distances far from 0 stay in [0,2]") {
+  auto x = normals({4, 6}, 7, 1e5);
+  for (Index k = 0; k < 6; ++k) x.at(1, k) = x.at(0, k), x.at(3, k) = 2e5 - x.at(2, k);
+  const Rdm r = rdm(gram(x), Distance::correlation);
+  for (const double v : r.values()) CHECK((v >= 0 && v <= 2));
 }
 
 TEST_CASE("gram: the same bits for any number of threads") {

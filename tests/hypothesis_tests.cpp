@@ -88,6 +88,8 @@ TEST_CASE("t test: one sample and paired, as scipy.stats.ttest_1samp and ttest_r
   CHECK(std::isnan(t_test(std::vector<double>{}).p));
   CHECK(std::isnan(t_test(std::vector<double>{0, 0, 0}).p));
   CHECK(t_test(std::vector<double>{2, 2, 2}).p == 0);
+  CHECK(t_test(std::vector<double>{0.1, 0.1, 0.1}).p == 0);
+  CHECK(std::isnan(t_test(std::vector<double>{0.1, 0.1, 0.1}, 0.1).p));  // a mean with rounding would differ from 0.1
   CHECK(t_test(std::vector<double>{2, 2, 2}, 0, Alternative::less).p == 1);
   CHECK(message_of([] { static_cast<void>(t_test(first, std::vector<double>{1, 2})); }) == "t_test: 9 and 2 paired values");
 }

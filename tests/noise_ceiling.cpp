@@ -132,6 +132,9 @@ TEST_CASE("noise ceiling: a pair that a subject lacks is pooled over the others,
   two[1] = Rdm(std::vector<double>(10, 2.0));
   CHECK(std::isnan(noise_ceiling(two, Comparator::pearson).lower));
   CHECK(noise_ceiling(two, Comparator::tau_a).lower == 0);
+
+  two = {noisy_subjects(1, 6)[0], Rdm(std::vector<double>(15, 0.1))};  // a constant has no z scores, however 15 times 0.1 is rounded
+  for (const double z : brain::detail::scaled_in_sample(two[1].values(), {}, true)) CHECK(std::isnan(z));
 }
 
 TEST_CASE("noise ceiling: bad input is named") {

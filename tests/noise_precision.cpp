@@ -66,10 +66,10 @@ Tensor<double> by_definition(const Tensor<double>& x, Shrinkage shrinkage, doubl
 
 TEST_CASE("noise precision: covariances as defined, with and without degrees of freedom given") {
   for (const Index rows : {4, 30})
-    for (const double degrees : {0.0, 3.0}) {
+    for (const std::optional<double> degrees : {std::optional<double>(), std::optional(3.0)}) {
       const auto x = residuals(rows, 6, 1);
       for (const Shrinkage s : all_shrinkages) {
-        const Tensor<double> found = noise_covariance(x, s, degrees), expected = by_definition(x, s, degrees == 0 ? static_cast<double>(rows - 1) : degrees);
+        const Tensor<double> found = noise_covariance(x, s, degrees), expected = by_definition(x, s, degrees.value_or(static_cast<double>(rows - 1)));
         CAPTURE(rows);
         CAPTURE(static_cast<int>(s));
         for (Index k = 0; k < found.size(); ++k) CHECK(found[k] == doctest::Approx(expected[k]).epsilon(1e-10));
@@ -112,15 +112,34 @@ TEST_CASE("noise precision: features of one kind only, and silent ones") {
   CHECK(s[0] == doctest::Approx(2.5));
   CHECK(s[1] == 0);
   CHECK(s[3] == 0);
-  CHECK_THROWS_AS(noise_precision(x, Shrinkage::towards_diagonal), Error);
+  CHECK_THROWS_WITH_AS(noise_precision(x, Shrinkage::towards_diagonal),
+                       "noise_precision: feature 1 is constant, so that the covariance has no inverse; leave it out", Error);
   CHECK(noise_covariance(Tensor<double>({3, 2}), Shrinkage::towards_identity)[0] == 0);
+}
+
+TEST_CASE("noise precision: a constant feature is one at any value, a feature in small units is not") {
+  auto x = residuals(30, 3, 4), at_zero = x.clone(), small = x.clone();
+  for (Index t = 0; t < 30; ++t) x.at(t, 2) = 0.1, at_zero.at(t, 2) = 0, small.at(t, 2) *= 1e-9;
+  const Tensor<double> s = noise_covariance(x, Shrinkage::towards_diagonal), expected = noise_covariance(at_zero, Shrinkage::towards_diagonal);
+  for (Index k = 0; k < 9; ++k) CHECK(s[k] == expected[k]);
+  CHECK_THROWS_AS(noise_precision(x, Shrinkage::diagonal), Error);
+  const Tensor<double> precision = noise_precision(small, Shrinkage::none), whole = noise_precision(residuals(30, 3, 4), Shrinkage::none);
+  CHECK(precision[0] == doctest::Approx(whole[0]));
+  CHECK(precision[2] == doctest::Approx(whole[2] * 1e9));
+  CHECK(precision[8] == doctest::Approx(whole[8] * 1e18));
 }
 
 TEST_CASE("noise precision: bad input is named") {
   CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({1, 2}), Shrinkage::none), "noise_covariance: 1 residuals; at least 2 are needed", ShapeError);
-  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({2, 0}), Shrinkage::none), "noise_covariance: residuals of 0 features; at least 1 is needed", ShapeError);
-  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>(Shape{2}), Shrinkage::none), "noise_covariance: residuals of shape [2]; [residuals,features] is needed", ShapeError);
+  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({2, 0}), Shrinkage::none), "noise_covariance: residuals of 0 features; at least 1 is needed",
+                       ShapeError);
+  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>(Shape{2}), Shrinkage::none),
+                       "noise_covariance: residuals of shape [2]; [residuals,features] is needed", ShapeError);
   CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({2, 2}, {1, 2, NAN, 3}), Shrinkage::none), "noise_covariance: residual (1,0) is nan", Error);
-  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({2, 2}), Shrinkage::none, -1), "noise_covariance: -1 degrees of freedom; more than 0 are needed", Error);
-  CHECK_THROWS_AS(noise_precision(residuals(5, 8, 3), Shrinkage::none), Error);
+  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({2, 2}), Shrinkage::none, -1),
+                       "noise_covariance: -1 degrees of freedom; more than 0 are needed", Error);
+  CHECK_THROWS_WITH_AS(noise_covariance(Tensor<double>({2, 2}), Shrinkage::none, 0), "noise_covariance: 0 degrees of freedom; more than 0 are needed",
+                       Error);
+  CHECK_THROWS_WITH_AS(noise_precision(residuals(5, 8, 3), Shrinkage::none),
+                       doctest::Contains("the covariance of 5 residuals of 8 features has no inverse"), Error);
 }

@@ -67,12 +67,21 @@ TEST_CASE("one-to-one: slope and intercept by hand, constants") {
   CHECK(predicted[1] == 0.1);
 }
 
+TEST_CASE("one-to-one: large units and sites, whose squares together exceed a double") {
+  const Tensor<double> x({4, 1}, {1e100, 2e100, 3e100, 5e100}), y({4, 1}, {2e100, 4e100, 6e100, 10e100});
+  CHECK(brain::fit_one_to_one(x, y).correlation[0] == doctest::Approx(1));
+}
+
 TEST_CASE("one-to-one: bad input is named") {
   CHECK(message_of([] { brain::fit_one_to_one(Tensor<double>({4, 2}), Tensor<double>({3, 2})); }) ==
         "fit_one_to_one: features [4,2] and responses [3,2]; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
   Tensor<double> x({4, 2});
   x[3] = NAN;
-  CHECK(message_of([&] { brain::fit_one_to_one(x, Tensor<double>({4, 1})); }) == "fit_one_to_one: features: nan at row 1, column 1; finite numbers are needed");
+  CHECK(message_of([&] {
+          brain::fit_one_to_one(x, Tensor<double>({4, 1}));
+        }) == "fit_one_to_one: features: nan at row 1, column 1; finite numbers are needed");
   const brain::OneToOne fit = brain::fit_one_to_one(Tensor<double>({4, 2}), Tensor<double>({4, 1}));
-  CHECK(message_of([&] { static_cast<void>(fit.predict(Tensor<double>({1, 3}))); }) == "OneToOne::predict: features of shape [1,3]; fitted on 2 features");
+  CHECK(message_of([&] {
+          static_cast<void>(fit.predict(Tensor<double>({1, 3})));
+        }) == "OneToOne::predict: features of shape [1,3]; fitted on 2 features");
 }

@@ -180,7 +180,8 @@ TEST_CASE("pls: nearly equal leading pairs, where a power iteration stops early"
 TEST_CASE("pls: float features, constant features and sites") {
   const Problem d = problem(12, 6, 3);
   const Tensor<float> x32 = d.x.cast<float>();
-  CHECK(largest_difference(brain::fit_pls(x32, d.y, {.components = 3}).predict(x32), brain::fit_pls(x32.cast<double>(), d.y, {.components = 3}).predict(x32.cast<double>())) == 0);
+  CHECK(largest_difference(brain::fit_pls(x32, d.y, {.components = 3}).predict(x32),
+                           brain::fit_pls(x32.cast<double>(), d.y, {.components = 3}).predict(x32.cast<double>())) == 0);
   Tensor<double> x = d.x.clone(), y = d.y.clone();
   for (Index i = 0; i < 12; ++i) x[i * 6 + 2] = 0.1, y[i * 3 + 1] = 0.3;
   for (const bool scale : {false, true}) {
@@ -203,7 +204,9 @@ TEST_CASE("pls: bad input is named; more components than the rank tell the rank"
   const brain::CentredColumns xc = brain::centred_columns(TensorRef<const double>(x), "x");
   CHECK(message_of([&] { brain::fit_pls_gram(brain::symmetric_product(xc.values), d.y, {.components = 4}); }) ==
         "PLS: 4 components; these features and responses have rank 2");
-  CHECK(message_of([&] { brain::fit_pls(d.x, Tensor<double>::full({10, 2}, 3), {.components = 1}); }) == "PLS: 1 components; these features and responses have rank 0");
+  CHECK(message_of([&] {
+          brain::fit_pls(d.x, Tensor<double>::full({10, 2}, 3), {.components = 1});
+        }) == "PLS: 1 components; these features and responses have rank 0");
   CHECK(message_of([&] { brain::fit_pls(d.x, problem(9, 6, 2).y, {.components = 1}); }) ==
         "fit_pls: features [10,6] and responses [9,2]; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
   Tensor<double> bad = d.x.clone();
@@ -211,5 +214,7 @@ TEST_CASE("pls: bad input is named; more components than the rank tell the rank"
   CHECK(message_of([&] { brain::fit_pls(bad, d.y, {.components = 1}); }) == "fit_pls: features: nan at row 3, column 5; finite numbers are needed");
   const brain::Pls fit = brain::fit_pls(d.x, d.y, {.components = 2});
   CHECK(message_of([&] { static_cast<void>(fit.predict(d.x, 3)); }) == "PLS: 3 components asked of a fit of 2");
-  CHECK(message_of([&] { static_cast<void>(fit.predict(Tensor<double>({2, 5}))); }) == "Pls::predict: features of shape [2,5]; fitted on 6 features, needs [stimuli,6]");
+  CHECK(message_of([&] {
+          static_cast<void>(fit.predict(Tensor<double>({2, 5})));
+        }) == "Pls::predict: features of shape [2,5]; fitted on 6 features, needs [stimuli,6]");
 }

@@ -131,6 +131,10 @@ TEST_CASE("report: bars of every number, size and sign stay inside the picture")
       for (int i = 1; i < n; ++i) chart.comparisons.push_back({0, static_cast<std::size_t>(i), 1e-3});
       check_drawn(draw(chart));
     }
+  BarChart dip{"a whisker just below 0", "y", {{"a", 0.3}, {"b", 0.01, 0.012}}};
+  check_drawn(draw(dip));
+  CHECK(has(draw(dip).svg, ">0.3</text>"));
+  CHECK(!has(draw(dip).svg, ">-0.1</text>"));
   BarChart all{"undefined", "y", {{"a", NAN}, {"b", INFINITY}}};
   check_drawn(draw(all));
 }
@@ -191,7 +195,7 @@ TEST_CASE("report: a scatter shows r, groups, labels and counts what is undefine
   CHECK(test::count_of(f.svg, "class=\"mark s1\"") == 15);
   CHECK(has(f.svg, "untrained"));
   CHECK(has(f.svg, ", n = 30"));
-  CHECK(has(f.note, "1 points are undefined"));
+  CHECK(has(f.note, "1 of 31 points are undefined"));
   CHECK(has(f.numbers.csv(), "bad,trained,NaN,1\n"));
   CHECK(has(draw(Scatter{"t", "x", "y", {{"a", 1, 1}, {"b", 2, 3}, {"c", 3, 2}}}).note, "n = 3: too few for an interval"));
   check_drawn(draw(Scatter{"one", "x", "y", {{"a", 1, 1}}}));
@@ -220,6 +224,9 @@ TEST_CASE("report: a page is one well-formed file that needs nothing else, and e
   CHECK(has(html, "prefers-color-scheme:dark"));
   CHECK(has(html, "@media print"));
   CHECK(has(html, "href=\"stem.figure-3-rdm.npy\""));  // 638,528 bytes: beside the page
+  CHECK(has(page.html("50% of #1."), "download=\"50% of #1.figure-3-rdm.npy\" href=\"50%25%20of%20%231.figure-3-rdm.npy\""));
+  CHECK(has(html, "<b>Figures 2 and 3.</b> a row"));
+  CHECK(has(html, "<th scope=\"col\" class=\"number\">k</th>"));
   CHECK(has(html, "href=\"data:text/csv;charset=utf-8;base64,awpOYU4K\""));
 
   const test::TemporaryFolder folder;

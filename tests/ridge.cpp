@@ -143,6 +143,26 @@ TEST_CASE("ridge: leave-one-out and k-fold errors are those of refits, predictio
   }
 }
 
+TEST_CASE("ridge: left-out errors are those of refits where the fit without them leaves next to no residual") {
+  const Index n = 12;
+  for (const Index p : {11, 12, 13})
+    for (const RidgeRoute route : routes)
+      for (const Index count : {Index{0}, Index{2}}) {
+        Problem d = problem(n, p, 1);
+        for (double& v : d.x) v *= 1e6;
+        const RidgeOptions options{.penalties = {0.1}, .folds = count, .route = route};
+        double mse = 0;
+        for (const std::vector<Index>& fold : contiguous(n, count == 0 ? n : count)) {
+          std::vector<Index> rest;
+          for (Index i = 0; i < n; ++i)
+            if (std::find(fold.begin(), fold.end(), i) == fold.end()) rest.push_back(i);
+          const Tensor<double> predicted = brain::fit_ridge(rows_of(d.x, rest), rows_of(d.y, rest), options).predict(rows_of(d.x, fold));
+          for (std::size_t i = 0; i < fold.size(); ++i) mse += std::pow(predicted[static_cast<Index>(i)] - d.y[fold[i]], 2) / static_cast<double>(n);
+        }
+        CHECK(brain::fit_ridge(d.x, d.y, options).validation_mse[0] == doctest::Approx(mse).epsilon(1e-6));
+      }
+}
+
 TEST_CASE("ridge: one feature, by hand") {
   // x = -1, 0, 1 around 5; y = 1, 2, 6: slope 5 / (2 + 3) = 1 at penalty 3, mean 3
   const brain::Ridge fit = brain::fit_ridge(Tensor<float>({3, 1}, {4, 5, 6}), Tensor<double>({3, 1}, {1, 2, 6}), {.penalties = {3}});
@@ -236,6 +256,8 @@ TEST_CASE("ridge: bad input is named") {
   CHECK(fit({.folds = 6}) == "ridge: 6 folds of 5 stimuli; needs 0 (leave one out) or 2 to the number of stimuli");
   CHECK(fit({.fold_of = {0, 1}}) == "ridge: folds of 2 stimuli for 5 training stimuli");
   CHECK(fit({.fold_of = {0, 0, 2, 2, 0}}) == "ridge: fold 1 has no stimuli");
+  CHECK(fit({.fold_of = {0, 0, 1, 2, Index{1} << 60}}) ==
+        "ridge: fold 1152921504606846976 of 5 training stimuli; folds are numbered from 0, none is empty");
   CHECK(message_of([&] { brain::fit_ridge(d.x, problem(6, 3, 2).y); }) ==
         "fit_ridge: features [5,3] and responses [6,2]; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
   CHECK(message_of([&] { brain::fit_ridge(Tensor<double>({2, 3}), Tensor<double>({2, 1})); }) ==

@@ -14,7 +14,8 @@ bool is_partition(const Split& split, Index n) {
   std::vector<Index> all = split.train;
   all.insert(all.end(), split.test.begin(), split.test.end());
   std::sort(all.begin(), all.end());
-  bool good = static_cast<Index>(all.size()) == n && std::is_sorted(split.train.begin(), split.train.end()) && std::is_sorted(split.test.begin(), split.test.end());
+  bool good = static_cast<Index>(all.size()) == n && std::is_sorted(split.train.begin(), split.train.end()) &&
+              std::is_sorted(split.test.begin(), split.test.end());
   for (Index i = 0; good && i < n; ++i) good = all[static_cast<std::size_t>(i)] == i;
   return good;
 }
@@ -104,6 +105,9 @@ TEST_CASE("splits: bad input is named") {
   CHECK(message_of([] { brain::stratified_k_fold(categories, 6, Random()); }) == "splits: category 2 has 5 stimuli; 6 folds need at least 6");
   CHECK(message_of([] { brain::group_k_fold(std::vector<Index>{1, 1, 2}, 3, Random()); }) == "splits: 3 folds of 2 groups; needs 2 to 2");
   CHECK(message_of([] { brain::random_splits(5, 1, 1, Random()); }) == "splits: test fraction 1; needs to lie between 0 and 1");
-  CHECK(message_of([] { brain::random_splits(1, 0.5, 1, Random()); }) == "splits: 1 random splits of 1 stimuli; needs at least 1 split and 2 stimuli");
-  CHECK(message_of([] { brain::stratified_splits(std::vector<Index>{1, 1, 2}, 0.5, 1, Random()); }) == "splits: category 2 has 1 stimulus; at least 2 are needed");
+  CHECK(message_of([] { brain::random_splits(1, 0.5, 1, Random()); }) ==
+        "splits: 1 random splits of 1 stimuli; needs at least 1 split and 2 stimuli");
+  CHECK(message_of([] {
+          brain::stratified_splits(std::vector<Index>{1, 1, 2}, 0.5, 1, Random());
+        }) == "splits: category 2 has 1 stimulus; at least 2 are needed");
 }

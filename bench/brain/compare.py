@@ -90,7 +90,7 @@ def pls():
     from sklearn.cross_decomposition import PLSRegression
     x, y = regression_data()
     fit = lambda: PLSRegression(n_components=25, scale=False).fit(x, y)
-    return dict(arrays=[x, y], peer=fit, expected=lambda m: m.predict(x[:50]), tolerance=0.05, peer_name="sklearn PLSRegression", rounds=3)
+    return dict(arrays=[x, y], peer=fit, expected=lambda m: m.predict(x[:50]), tolerance=0.2, peer_name="sklearn PLSRegression", rounds=3)
 
 
 def ridge(kind):
@@ -148,6 +148,8 @@ def main():
             ours, theirs = [], []
             for round in range(row.get("rounds") or options.rounds):
                 for side in ("ABBA" if round % 2 == 0 else "BAAB"):
+                    if "scipy" not in row["peer_name"]:
+                        time.sleep(0.2)  # OpenBLAS's threads go on spinning for a while after a product, on the other side's time
                     if side == "A":
                         ours.append(ventral.ask("run"))
                     else:

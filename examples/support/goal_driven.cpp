@@ -153,6 +153,7 @@ Predictivity v4_predictivity(Sequential<float>& net, const std::vector<std::stri
       if (error < smallest) smallest = error, chosen = l, predicted = fit.predict(rows(features[l], recording.test));
     }
   }
+  require(!predicted.empty(), "v4_predictivity: the error on the training images is undefined for every layer; a site or a unit has no finite value");
   Tensor<double> trials({repeats, test.dim(0), sites});
   for (Index t = 0; t < repeats; ++t)
     for (std::size_t i = 0; i < recording.test.size(); ++i)

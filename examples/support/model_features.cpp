@@ -20,8 +20,8 @@ std::vector<ModelFeatures> model_features(In<std::uint8_t> images, Sequential<fl
   models.push_back({"difference of Gaussians", output(difference_of_gaussians<float>({.sigmas = {1, 2, 4}}), grey(64, 0.5, 0.25)), true});
   models.push_back({"Gabor energy", output(gabor_energy<float>(), prepare_stimuli(images, {.channels = 1, .size = 128, .padding = 64, .background = screen, .mean = {screen}})), true});
   Hmax<float> hmax;
-  hmax.imprint(prepare_stimuli(draw_objects(50, {.seed = seed + 1, .size = 128, .variation = Variation::medium})), 50, seed);
-  models.push_back({"HMAX C2", hmax.features(grey(128, 0, 1)).c2, true});
+  hmax.imprint(prepare_stimuli(draw_objects(50, {.seed = seed + 1, .size = 96, .variation = Variation::medium})), 25, seed);
+  models.push_back({"HMAX C2", hmax.features(grey(96, 0, 1)).c2, true});
   const Tensor<float> x = grey(object_size, object_mean / 255, object_deviation / 255);
   Sequential<float> twin = random_twin(net, seed + 2);
   for (const std::string& layer : object_layers) models.push_back({"untrained " + layer, layer_features(twin, layer, x), true});

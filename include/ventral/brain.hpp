@@ -17,6 +17,7 @@
 #include "ventral/brain/confusion.hpp"
 #include "ventral/brain/correlation.hpp"
 #include "ventral/brain/crossnobis.hpp"
+#include "ventral/brain/cusolver.hpp"
 #include "ventral/brain/decoding.hpp"
 #include "ventral/brain/decompositions.hpp"
 #include "ventral/brain/device_distances.hpp"

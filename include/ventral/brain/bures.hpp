@@ -7,7 +7,8 @@ namespace ventral::inline v0::brain {
 
 namespace detail {
 
-/// A square root R of an RDM's kernel G = -J D J / 2, as rows: G = R'R with negative eigenvalues, and those within rounding of 0, left out. Scaled to trace 1.
+/// A square root R of an RDM's kernel G = -J D J / 2, as rows: G = R'R with negative eigenvalues, and those within rounding of 0, left out. Scaled to
+/// trace 1.
 class KernelRoot {
  public:
   explicit KernelRoot(const Rdm& rdm) : n_(rdm.conditions()) {
@@ -21,7 +22,8 @@ class KernelRoot {
     const double least = std::max(eigen.values.back(), -eigen.values.front()) * static_cast<double>(n_) * 2.3e-16;
     Index first = n_;
     double trace = 0;
-    for (; first > 0 && eigen.values[static_cast<std::size_t>(first - 1)] > least; --first) trace += eigen.values[static_cast<std::size_t>(first - 1)];
+    for (; first > 0 && eigen.values[static_cast<std::size_t>(first - 1)] > least; --first)
+      trace += eigen.values[static_cast<std::size_t>(first - 1)];
     rows_ = Tensor<double>({n_ - first, n_});
     for (Index r = first; r < n_; ++r) {
       const double root = std::sqrt(eigen.values[static_cast<std::size_t>(r)] / trace);
@@ -31,7 +33,8 @@ class KernelRoot {
 
   bool defined() const { return rows_.size() > 0; }
 
-  /// Sum of the singular values of R S'. They are the positive eigenvalues of [0, R S'; S R', 0], which keep the precision that those of R S' S R' would lose.
+  /// Sum of the singular values of R S'. They are the positive eigenvalues of [0, R S'; S R', 0], which keep the precision that those of R S' S R'
+  /// would lose.
   double nuclear_product(const KernelRoot& other) const {
     const Index p = rows_.dim(0), q = other.rows_.dim(0), size = p + q;
     Tensor<double> joint({size, size});
@@ -64,13 +67,16 @@ class KernelRoot {
   Tensor<double> rows_;
 };
 
-inline double bures_product(const KernelRoot& a, const KernelRoot& b) { return a.defined() && b.defined() ? std::min(a.nuclear_product(b), 1.0) : undefined; }
+inline double bures_product(const KernelRoot& a, const KernelRoot& b) {
+  return a.defined() && b.defined() ? std::min(a.nuclear_product(b), 1.0) : undefined;
+}
 
 }  // namespace detail
 
 /// Bures similarity: the sum of the singular values of sqrt(G1) sqrt(G2) / sqrt(tr G1 tr G2), with kernels G = -J D J / 2 of squared distances D and
 /// negative eigenvalues cut to 0: the fidelity of two positive matrices, the cosine of the best alignment of the two sets of patterns.
-/// In [0, 1]; NaN when an RDM is zero, infinite or NaN anywhere, or its kernel has no positive eigenvalue. Throws ShapeError when the conditions differ.
+/// In [0, 1]; NaN when an RDM is zero, infinite or NaN anywhere, or its kernel has no positive eigenvalue.
+/// Throws ShapeError when the conditions differ.
 /// Cost: eigenvalues of two n x n matrices and of one of up to 2n; link with ventral::brain.
 /// Source: Bhatia, Jain, Lim 2019, Expo Math 37:165; Harvey, Lipshutz, Williams 2024, "Duality of Bures and shape distances".
 inline double bures_similarity(const Rdm& a, const Rdm& b) {

@@ -16,7 +16,8 @@ struct CentredColumns {
 };
 
 /// Takes the mean of each column off. x [n,p], float or double; sums in double; constant columns become exactly 0.
-/// Throws ShapeError when x is no matrix or has fewer than 3 rows, Error naming row and column of an entry that is not finite; `what` begins the message.
+/// Throws ShapeError when x is no matrix or has fewer than 3 rows, Error naming row and column of an entry that is not finite; `what` begins the
+/// message.
 template <class T>
 CentredColumns centred_columns(TensorRef<const T> x, const char* what) {
   require<ShapeError>(x.shape.rank() == 2 && x.shape[0] >= 3 && x.shape[1] >= 1, what, ": shape ", x.shape, "; needs [stimuli >= 3, columns >= 1]");
@@ -45,7 +46,8 @@ namespace detail {
 template <class T>
 Tensor<double> minus_mean(TensorRef<const T> x, std::span<const double> mean, const char* what) {
   const Index p = static_cast<Index>(mean.size());
-  require<ShapeError>(x.shape.rank() == 2 && x.shape[1] == p, what, ": features of shape ", x.shape, "; fitted on ", p, " features, needs [stimuli,", p, "]");
+  require<ShapeError>(x.shape.rank() == 2 && x.shape[1] == p, what, ": features of shape ", x.shape, "; fitted on ", p, " features, needs [stimuli,",
+                      p, "]");
   auto out = Tensor<double>::uninitialized(x.shape);
   for (Index i = 0; i < x.shape[0]; ++i)
     for (Index j = 0; j < p; ++j) out[i * p + j] = static_cast<double>(x.data[i * p + j]) - mean[static_cast<std::size_t>(j)];
@@ -58,8 +60,8 @@ inline void add_to_rows(Tensor<double>& y, std::span<const double> row) {
 }
 
 inline void require_centred_gram(In<double> k, Index stimuli, const char* what) {
-  require<ShapeError>(k.shape.rank() == 2 && k.shape[0] == k.shape[1] && k.shape[0] == stimuli, what, ": Gram matrix of shape ", k.shape, " and responses to ",
-                      stimuli, " stimuli; needs [n,n] and [n,sites]");
+  require<ShapeError>(k.shape.rank() == 2 && k.shape[0] == k.shape[1] && k.shape[0] == stimuli, what, ": Gram matrix of shape ", k.shape,
+                      " and responses to ", stimuli, " stimuli; needs [n,n] and [n,sites]");
   double trace = 0;
   for (Index i = 0; i < stimuli; ++i) trace += k.data[i * stimuli + i];
   for (Index i = 0; i < stimuli; ++i) {

@@ -29,8 +29,8 @@ inline void factor_cholesky(double* a, Index n, Index stride, Index offset) {
 
 }  // namespace detail
 
-/// Cholesky factor in place: A = L L', L in the lower triangle of a [n,n] (rows `stride` numbers apart); nothing above the diagonal is read or written.
-/// Throws Error naming the first pivot that is not positive. n^3 / 3 operations at the speed of the matrix product, by recursive halves;
+/// Cholesky factor in place: A = L L', L in the lower triangle of a [n,n] (rows `stride` numbers apart); nothing above the diagonal is read or
+/// written. Throws Error naming the first pivot that is not positive. n^3 / 3 operations at the speed of the matrix product, by recursive halves;
 /// the same bits for any number of threads. Method: Gustavson 1997, IBM J Res Dev 41:737.
 inline void cholesky_in_place(double* a, Index n, Index stride) { detail::factor_cholesky(a, n, stride, 0); }
 
@@ -59,7 +59,8 @@ inline std::vector<double> cholesky_inverse_diagonal(In<double> inverse) {
   constexpr Index columns = 64;
   cpu::parallel_ranges(n, columns, [&](Index first, Index last) {
     for (Index i = first; i < n; ++i)
-      for (Index j = first; j < std::min(last, i + 1); ++j) diagonal[static_cast<std::size_t>(j)] += inverse.data[i * n + j] * inverse.data[i * n + j];
+      for (Index j = first; j < std::min(last, i + 1); ++j)
+        diagonal[static_cast<std::size_t>(j)] += inverse.data[i * n + j] * inverse.data[i * n + j];
   });
   return diagonal;
 }

@@ -91,16 +91,17 @@ struct RankProducts {
 }  // namespace detail
 
 /// Pearson's correlation coefficient: sum (x - mx)(y - my) / sqrt(sum (x - mx)^2 sum (y - my)^2).
-/// In [-1, 1]; NaN when x or y is constant, empty or infinite somewhere. Pairs with NaN are left out. Deviations are taken from one element first and scaled by
-/// powers of two: right for values near 1e8 as for denormals and 1e300. Throws ShapeError when the lengths differ. O(n).
+/// In [-1, 1]; NaN when x or y is constant, empty or infinite somewhere. Pairs with NaN are left out. Deviations are taken from one element first and
+/// scaled by powers of two: right for values near 1e8 as for denormals and 1e300.
+/// Throws ShapeError when the lengths differ. O(n).
 inline double pearson(std::span<const double> x, std::span<const double> y) {
   detail::require_same_length("pearson", x.size(), y.size());
   return detail::product_correlation(x, y, {}, true);
 }
 
 /// Cosine of the angle between x and y: x.y / (|x| |y|).
-/// In [-1, 1]; NaN when x or y is all zero, empty or infinite somewhere. Pairs with NaN are left out; scaled as in pearson. Throws ShapeError when the lengths
-/// differ. O(n).
+/// In [-1, 1]; NaN when x or y is all zero, empty or infinite somewhere. Pairs with NaN are left out; scaled as in pearson.
+/// Throws ShapeError when the lengths differ. O(n).
 inline double cosine(std::span<const double> x, std::span<const double> y) {
   detail::require_same_length("cosine", x.size(), y.size());
   return detail::product_correlation(x, y, {}, false);
@@ -115,7 +116,8 @@ inline double spearman(std::span<const double> x, std::span<const double> y) {
 }
 
 /// rho-a: 12 sum (r - mr)(s - ms) / (n^3 - n) of the average ranks r, s; the mean of Spearman's coefficient over random orders of the ties.
-/// In [-1, 1]; 0 when x or y is constant; NaN below two elements. Pairs with NaN are left out before ranking. Throws ShapeError when the lengths differ. O(n log n).
+/// In [-1, 1]; 0 when x or y is constant; NaN below two elements. Pairs with NaN are left out before ranking.
+/// Throws ShapeError when the lengths differ. O(n log n).
 /// Source: Schuett et al. 2023, eLife 12:e82566.
 inline double rho_a(std::span<const double> x, std::span<const double> y) {
   detail::require_same_length("rho_a", x.size(), y.size());

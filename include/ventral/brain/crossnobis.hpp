@@ -5,8 +5,8 @@ namespace ventral::inline v0::brain {
 
 namespace detail {
 
-/// Checks y [runs,n,p] and hands each run's patterns, and last the sum over all runs, to add(patterns [n,p] in double, weight): the sum over ordered pairs
-/// of different runs of a product is that of the summed runs less those of each run with itself.
+/// Checks y [runs,n,p] and hands each run's patterns, and last the sum over all runs, to add(patterns [n,p] in double, weight): the sum over ordered
+/// pairs of different runs of a product is that of the summed runs less those of each run with itself.
 template <class T, class Add>
 Rdm over_pairs_of_runs(const char* what, TensorRef<const T> y, Add add) {
   require<ShapeError>(y.shape.rank() == 3, what, ": responses of shape ", y.shape, "; [runs,conditions,features] is needed");
@@ -37,21 +37,25 @@ Rdm over_pairs_of_runs(const char* what, TensorRef<const T> y, Add add) {
 template <class T>
 Rdm crossnobis_rdm(TensorRef<T> y) {
   Tensor<double> room;
-  return detail::over_pairs_of_runs("crossnobis_rdm", TensorRef<const std::remove_const_t<T>>(y), [&](TensorRef<const double> x, double weight, Rdm& rdm) {
-    detail::for_each_slice(x, [&](detail::Slice<double> part) { detail::add_squared_distances(part, weight, room, rdm); });
-  });
+  return detail::over_pairs_of_runs(
+      "crossnobis_rdm", TensorRef<const std::remove_const_t<T>>(y), [&](TensorRef<const double> x, double weight, Rdm& rdm) {
+        detail::for_each_slice(x, [&](detail::Slice<double> part) { detail::add_squared_distances(part, weight, room, rdm); });
+      });
 }
 template <class T>
 Rdm crossnobis_rdm(const Tensor<T>& y) {
   return crossnobis_rdm(y.ref());
 }
 
-/// The same with the noise taken into account: d_a' N d_b in place of d_a . d_b, N [p,p] the noise precision (noise_precision.hpp), the same for all runs.
+/// The same with the noise taken into account: d_a' N d_b in place of d_a . d_b, N [p,p] the noise precision (noise_precision.hpp), the same for all
+/// runs.
 /// Throws ShapeError when N does not fit. (M + 1) (2 n p^2 + 2 n^2 p) operations.
 template <class T>
 Rdm crossnobis_rdm(TensorRef<T> y, In<double> precision) {
   if (y.shape.rank() == 3) detail::check_precision("crossnobis_rdm", y.shape[2], precision);
-  return detail::over_pairs_of_runs("crossnobis_rdm", TensorRef<const std::remove_const_t<T>>(y), [&](TensorRef<const double> x, double weight, Rdm& rdm) { detail::add_quadratic_distances(x, precision, weight, rdm); });
+  return detail::over_pairs_of_runs(
+      "crossnobis_rdm", TensorRef<const std::remove_const_t<T>>(y),
+      [&](TensorRef<const double> x, double weight, Rdm& rdm) { detail::add_quadratic_distances(x, precision, weight, rdm); });
 }
 template <class T>
 Rdm crossnobis_rdm(const Tensor<T>& y, In<double> precision) {

@@ -25,9 +25,9 @@ struct Decoding {
 
 /// Decodes the class of stimuli from features x [n,features] (float or double; a model layer, or mean responses of recorded sites) with labels [n] in
 /// [0, classes): in each split a linear readout is fitted (scaling and penalty, too) on the training stimuli and predicts the test stimuli. Throws
-/// ShapeError on another number of labels, Error on labels out of range, one class only, a split whose training stimuli lack a class or that names a
-/// stimulus that is not there, entries that are not finite. The same result for any number of threads. Source: Hung, Kreiman, Poggio, DiCarlo 2005,
-/// Science 310:863; Majaj, Hong, Solomon, DiCarlo 2015, J Neurosci 35:13402.
+/// ShapeError on another number of labels, Error on labels out of range, one class only, a split whose training stimuli lack a class, that names a
+/// stimulus that is not there or fits and tests the same one, entries that are not finite. The same result for any number of threads. Source: Hung,
+/// Kreiman, Poggio, DiCarlo 2005, Science 310:863; Majaj, Hong, Solomon, DiCarlo 2015, J Neurosci 35:13402.
 template <class T>
 Decoding decode(TensorRef<const T> x, std::span<const Index> labels, Index classes, std::span<const Split> splits,
                 const ReadoutOptions& options = {}) {
@@ -35,14 +35,13 @@ Decoding decode(TensorRef<const T> x, std::span<const Index> labels, Index class
   const Index n = x.shape[0];
   detail::require_labels(labels, n, classes, "decode");
   require(!splits.empty(), "decode: no splits");
+  detail::require_splits(splits, n, "decode");
 
   Decoding result;
   result.confusion = ConfusionMatrix(classes);
   result.predicted.assign(labels.size(), -1);
   result.scores = Tensor<double>({n, classes});
   for (const Split& split : splits) {
-    for (const std::vector<Index>* side : {&split.train, &split.test})
-      for (const Index i : *side) require(0 <= i && i < n, "decode: a split names stimulus ", i, " of ", n);
     const Readout readout = fit_readout(detail::readout_rows(x, split.train), detail::readout_labels(labels, split.train), classes, options);
     result.unconverged += !readout.converged;
     const Tensor<double> scores = readout.scores(detail::readout_rows(x, split.test));

@@ -3,6 +3,8 @@
 #include <Eigen/Eigenvalues>
 #include <cmath>
 
+#include "ventral/brain/cusolver.hpp"
+
 #if defined(VENTRAL_HAS_LAPACK)
 extern "C" {
 void dsyevd_(const char* job, const char* triangle, const int* n, double* a, const int* stride, double* values, double* work, const int* work_size,
@@ -102,9 +104,20 @@ bool has_lapack() {
 #endif
 }
 
+bool has_cusolver() {
+#if defined(VENTRAL_HAS_CUSOLVER)
+  return detail::gpu_is_there();
+#else
+  return false;
+#endif
+}
+
 void symmetric_eigen_in_place(double* a, Index n, double* values) {
   check_symmetric_input(a, n);
   if (n == 0) return;
+#if defined(VENTRAL_HAS_CUSOLVER)
+  if (n > 2 * small && detail::eigen_on_gpu(a, n, values)) return;
+#endif
 #if defined(VENTRAL_HAS_LAPACK)
   if (n > small) return solve_by_lapack(a, n, values);
 #endif

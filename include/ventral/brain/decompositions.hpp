@@ -9,6 +9,9 @@ namespace ventral::inline v0::brain {
 /// Whether this build calls LAPACK (dsyevd, dsyevr) above 256 rows. Without it Eigen does the same work, several times slower from 1000 rows on.
 bool has_lapack();
 
+/// Whether matrices of more than 512 rows are decomposed by cuSOLVER: built with VENTRAL_CUSOLVER, and a GPU is there.
+bool has_cusolver();
+
 /// Eigen-decomposition of a symmetric matrix.
 struct SymmetricEigen {
   std::vector<double> values;  ///< ascending

@@ -6,13 +6,14 @@ namespace ventral::inline v0::brain {
 
 namespace detail {
 
-/// Patterns on a device, brought into the form whose product gives a distance: without their own mean for the correlation, without the mean pattern for
-/// Euclidean distances. Made of products with vectors of ones, for which every device has kernels.
+/// Patterns on a device, brought into the form whose product gives a distance: without their own mean for the correlation, without the mean pattern
+/// for Euclidean distances. Made of products with vectors of ones, for which every device has kernels.
 template <class T, class Space>
 class DevicePatterns {
  public:
   /// Takes a copy of x [n,p]; patterns that are not finite are cleared there, and not `defined`.
-  explicit DevicePatterns(TensorRef<const T, Space> x) : n_(x.shape[0]), p_(x.shape[1]), z_(Tensor<T, Space>::uninitialized(x.shape)), outer_(Tensor<T, Space>::uninitialized(x.shape)) {
+  explicit DevicePatterns(TensorRef<const T, Space> x)
+      : n_(x.shape[0]), p_(x.shape[1]), z_(Tensor<T, Space>::uninitialized(x.shape)), outer_(Tensor<T, Space>::uninitialized(x.shape)) {
     z_.copy_from(x);
     const Tensor<T> sums = sums_weighted(Tensor<T, Space>::full({1, p_}, T(1))).template to<Cpu>();
     for (Index i = 0; i < n_; ++i) {
@@ -32,7 +33,9 @@ class DevicePatterns {
   /// Subtracts the mean pattern, again for what rounding left.
   void centre_features() {
     const Index count = std::max<Index>(1, std::count(defined.begin(), defined.end(), char{1}));
-    const Tensor<T, Space> ones = Tensor<T, Space>::full({n_, 1}, T(1)), weights = Tensor<T, Space>::full({1, n_}, T(1) / static_cast<T>(count));
+    Tensor<T> weight({1, n_});
+    for (Index i = 0; i < n_; ++i) weight[i] = defined[static_cast<std::size_t>(i)] ? T(1) / static_cast<T>(count) : T(0);
+    const Tensor<T, Space> ones = Tensor<T, Space>::full({n_, 1}, T(1)), weights = weight.template to<Space>();
     for (int round = 0; round < 2; ++round) {
       auto mean = Tensor<T, Space>::uninitialized({1, p_});
       linear_backward_input(z_.stream(), z_.ref(), weights.ref(), mean.ref());
@@ -66,8 +69,9 @@ class DevicePatterns {
 
 }  // namespace detail
 
-/// The RDM of a tensor x [n,...] on a device, each condition's features flattened; distances, what is undefined and errors as in rdm() of a FeatureSource.
-/// Centring and product run there, in T throughout (float: about 1e-6 of the distance); pairs too close for that, and the rest, here: they copy x once.
+/// The RDM of a tensor x [n,...] on a device, each condition's features flattened; distances, what is undefined and errors as in rdm() of a
+/// FeatureSource. Centring and product run there, in T throughout (float: about 1e-6 of the distance); pairs too close for that, and undefined,
+/// constant, tiny or huge patterns, here: they copy x once.
 /// 2 n^2 p operations. Memory on the device: two copies of x and an [n,n] matrix.
 template <class T, class Space>
   requires(!std::is_same_v<Space, Cpu>)
@@ -83,19 +87,19 @@ Rdm rdm(TensorRef<T, Space> x, Distance distance) {
   const Tensor<Scalar> k = patterns.products();
 
   constexpr double cancelled = std::is_same_v<Scalar, double> ? 1e-3 : 0.05;
+  const double tiny = static_cast<double>(p) * detail::smallest_square<Scalar>;
   Tensor<Scalar> host;
   Rdm near;  // of the patterns in main memory, when any pair needs it
   Rdm out(n);
   for (Index i = 0; i < n; ++i)
     for (Index j = i + 1; j < n; ++j) {
       double& value = out.values()[static_cast<std::size_t>(pair_position(n, i, j))];
-      value = undefined;
-      if (!patterns.defined[static_cast<std::size_t>(i)] || !patterns.defined[static_cast<std::size_t>(j)]) continue;
       const double a = static_cast<double>(k[i * n + i]), b = static_cast<double>(k[j * n + j]), c = static_cast<double>(k[i * n + j]);
-      if (standardized && (a == 0 || b == 0)) continue;
-      const double d = standardized ? 1 - c / (std::sqrt(a) * std::sqrt(b)) : a + b - 2 * c;
+      const double d = standardized ? std::min(1 - c / (std::sqrt(a) * std::sqrt(b)), 2.0) : a + b - 2 * c;
       value = distance == Distance::euclidean ? std::sqrt(d) : distance == Distance::squared_euclidean_per_feature ? d / static_cast<double>(p) : d;
-      if (d > cancelled * (standardized ? 1 : a + b) && d <= std::numeric_limits<double>::max()) continue;
+      const bool defined = patterns.defined[static_cast<std::size_t>(i)] && patterns.defined[static_cast<std::size_t>(j)];
+      const bool in_range = (standardized ? std::min(a, b) : a + b) > tiny && a + b <= std::numeric_limits<double>::max();
+      if (defined && in_range && d > cancelled * (standardized ? 1 : a + b) && d <= std::numeric_limits<double>::max()) continue;
       if (near.conditions() == 0) {
         host = Tensor<Scalar>::uninitialized({n, p});
         Space::copy_to_host(host.data(), x.data, static_cast<std::size_t>(n * p) * sizeof(Scalar));

@@ -68,11 +68,12 @@ void add_squared_distances(Slice<T> x, double weight, Tensor<T>& u, Rdm& rdm) {
 ///   squared_euclidean_per_feature  |x_i - x_j|^2 / p
 /// NaN: the pairs of a constant pattern (correlation), of a zero pattern (cosine), of a pattern with a value that is not finite; no other pair.
 /// Throws ShapeError below 3 conditions or without features.
-/// All are squared distances, of patterns standardized to |u| = 1 for the first two (1 - r = |u_i - u_j|^2 / 2): sums over chunks of parts that are not
-/// negative. Products are taken of patterns without their mean; pairs that are close against their distance from it are summed directly. Float features
-/// are multiplied in float and summed in double from every 256 of them: errors of about 1e-6 of the distance.
-/// n^2 p operations. Correlation and cosine visit the source twice: once for means and norms. Memory: the RDM, one chunk, and a
-/// copy of 8 MiB or 512 columns.
+/// All are squared distances, of patterns standardized to |u| = 1 for the first two (1 - r = |u_i - u_j|^2 / 2): sums over chunks of parts that are
+/// not negative. Products are taken of patterns without their mean; pairs that are close against their distance from it are summed directly. Float
+/// features are multiplied in float and summed in double from every 256 of them: errors of about 1e-6 of the distance.
+/// Double features beyond about 1e150 and 1e-150, whose squares overflow or vanish, give NaN or few digits.
+/// n^2 p operations. Correlation and cosine visit the source twice: once for means and norms. Memory: the RDM, one chunk, and a copy of 8 MiB or 512
+/// columns.
 template <FeatureSource Source>
 Rdm rdm(Source&& source, Distance distance) {
   const Index n = source.conditions(), p = source.features();
@@ -94,7 +95,7 @@ Rdm rdm(Source&& source, Distance distance) {
     });
   });
   for (double& v : rdm.values()) {
-    if (standardized) v /= 2;
+    if (standardized) v = std::min(v / 2, 2.0);  // NaN stays
     if (distance == Distance::euclidean) v = std::sqrt(v);
     if (distance == Distance::squared_euclidean_per_feature) v /= static_cast<double>(p);
   }

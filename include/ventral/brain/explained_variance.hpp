@@ -3,7 +3,8 @@
 
 namespace ventral::inline v0::brain {
 
-/// Four ways to correct explained variance for the noise of the sites, r the correlation of predictions with mean responses, c the ceiling (reliability) of a site.
+/// Four ways to correct explained variance for the noise of the sites, r the correlation of predictions with mean responses, c the ceiling
+/// (reliability) of a site.
 enum class ExplainedVariance {
   r2_over_c,               ///< median over sites of r^2 / c
   r2_over_c2,              ///< median over sites of r^2 / c^2 (code of the Yamins laboratory)
@@ -29,11 +30,12 @@ struct NoiseCorrected {
 };
 
 /// Noise-corrected explained variance of a population. r [sites]; the ceilings are those of `reliability`.
-/// Sites whose r or ceiling is NaN or whose ceiling is 0 are left out of every median over sites of r, and counted; NaN when none is left or the median ceiling is 0.
-/// 1 is a model as good as the site's noise allows; it may be exceeded by chance. Negative ceilings are used as they are.
+/// Sites whose r or ceiling is NaN or whose ceiling is 0 are left out of every median over sites of r, and counted; NaN when none is left or the
+/// median ceiling is 0. 1 is a model as good as the site's noise allows; it may be exceeded by chance. Negative ceilings are used as they are.
 /// Throws ShapeError when the numbers of sites differ. Source: Yamins et al. 2014, PNAS 111:8619; Schrimpf et al. 2020, Neuron 108:413.
 inline NoiseCorrected explained_variance(std::span<const double> r, const Reliability& reliability, ExplainedVariance variant) {
-  require<ShapeError>(r.size() == reliability.ceiling.size(), "explained_variance: ", r.size(), " correlations for ", reliability.ceiling.size(), " sites");
+  require<ShapeError>(r.size() == reliability.ceiling.size(), "explained_variance: ", r.size(), " correlations for ", reliability.ceiling.size(),
+                      " sites");
   std::vector<double> used, corrected;
   for (std::size_t j = 0; j < r.size(); ++j) {
     const double c = reliability.ceiling[j];

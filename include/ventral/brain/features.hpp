@@ -20,9 +20,9 @@ struct AnyChunkVisitor {
 
 }  // namespace detail
 
-/// Features of n conditions that are visited in chunks of columns, so that they need not fit into memory at once: conditions() rows, features() columns,
-/// and for_each_chunk(f), which calls f(chunk) with matrices [n,m] of float or double, contiguous, in the order of the columns, every column once, and
-/// may be called again. Sources: TensorFeatures, NpyFeatures (npy_features.hpp), LayerFeatures (layer_features.hpp).
+/// Features of n conditions that are visited in chunks of columns, so that they need not fit into memory at once: conditions() rows, features()
+/// columns, and for_each_chunk(f), which calls f(chunk) with matrices [n,m] of float or double, contiguous, in the order of the columns, every column
+/// once, and may be called again. Sources: TensorFeatures, NpyFeatures (npy_features.hpp), LayerFeatures (layer_features.hpp).
 template <class S>
 concept FeatureSource = requires(S& source, detail::AnyChunkVisitor visit) {
   { source.conditions() } -> std::convertible_to<Index>;
@@ -67,8 +67,8 @@ inline Index rows_at_once(Index columns) { return (Index{1} << 15) / std::max(In
 
 }  // namespace detail
 
-/// Sum, mean and sum of squared deviations of every condition's features, gathered chunk by chunk (Chan, Golub, LeVeque 1983, Am Stat 37:242): exact to
-/// rounding whatever the offset. deviations is exactly 0 for a constant pattern; all three are NaN where a pattern has a value that is not finite.
+/// Sum, mean and sum of squared deviations of every condition's features, gathered chunk by chunk (Chan, Golub, LeVeque 1983, Am Stat 37:242): exact
+/// to rounding whatever the offset. deviations is exactly 0 for a constant pattern; all three are NaN where a pattern has a value that is not finite.
 struct RowMoments {
   Index features = 0;
   std::vector<double> means, deviations;
@@ -89,7 +89,8 @@ struct RowMoments {
     if (features == 0) means.assign(static_cast<std::size_t>(n), 0.0), deviations = means;
     const double before = static_cast<double>(features), now = static_cast<double>(m), after = before + now;
     cpu::parallel_ranges(n, detail::rows_at_once(m), [&](Index first, Index last) {
-      for (Index i = first; i < last; ++i) add_row(x.data + i * m, m, before, now, after, means[static_cast<std::size_t>(i)], deviations[static_cast<std::size_t>(i)]);
+      for (Index i = first; i < last; ++i)
+        add_row(x.data + i * m, m, before, now, after, means[static_cast<std::size_t>(i)], deviations[static_cast<std::size_t>(i)]);
     });
     features += m;
   }
@@ -110,12 +111,13 @@ struct RowMoments {
   }
 };
 
-/// The features of a tensor in memory, x [n,...], each condition's flattened. One chunk, a view of x, or copies of columns where chunk_bytes asks for several.
-/// x must live on.
+/// The features of a tensor in memory, x [n,...], each condition's flattened. One chunk, a view of x, or copies of columns where chunk_bytes asks for
+/// several. x must live on.
 template <class T>
 class TensorFeatures {
  public:
-  explicit TensorFeatures(TensorRef<const T> x, FeatureOptions options = {.chunk_bytes = std::numeric_limits<Index>::max()}) : x_(x), options_(options) {
+  explicit TensorFeatures(TensorRef<const T> x, FeatureOptions options = {.chunk_bytes = std::numeric_limits<Index>::max()})
+      : x_(x), options_(options) {
     require<ShapeError>(x.shape.rank() >= 2, "features: shape ", x.shape, "; [conditions,features] is needed");
     x_ = x.reshaped({x.shape[0], x.shape.product(1, x.shape.rank())});
   }
@@ -161,29 +163,50 @@ void for_each_slice(TensorRef<const T> x, F f) {
   for (Index k = 0; k < m; k += columns) f(Slice<T>{x.data + k, n, std::min(columns, m - k), m});
 }
 
-/// Adds the rows that are finite to the sums of the columns; returns how many they are.
+/// Means of columns over the rows that are finite in all of them, gathered by blocks of rows. Sums are of differences from the first such row, so
+/// that the mean of a constant column is exact.
 template <class T>
-Index add_finite_rows(Slice<T> x, double* sums) {
-  std::vector<char> finite(static_cast<std::size_t>(x.rows));
-  cpu::parallel_ranges(x.rows, rows_at_once(x.columns), [&](Index first, Index last) {
-    for (Index i = first; i < last; ++i) finite[static_cast<std::size_t>(i)] = sum_of_terms(x.columns, [row = x.row(i)](Index k) { return static_cast<double>(row[k] * T(0)); }) == 0;
-  });
-  constexpr Index grain = 256;
-  cpu::parallel_ranges(x.columns, grain, [&](Index first, Index last) {
-    for (Index i = 0; i < x.rows; ++i)
-      if (finite[static_cast<std::size_t>(i)])
-        for (Index k = first; k < last; ++k) sums[k] += static_cast<double>(x.row(i)[k]);
-  });
-  return static_cast<Index>(std::count(finite.begin(), finite.end(), char{1}));
-}
+class ColumnMeans {
+ public:
+  explicit ColumnMeans(Index columns) : origin_(static_cast<std::size_t>(columns), 0.0), sums_(origin_) {}
 
-/// Means of the columns over the rows that are finite in all of them.
+  void add(Slice<T> x) {
+    std::vector<char> finite(static_cast<std::size_t>(x.rows));
+    cpu::parallel_ranges(x.rows, rows_at_once(x.columns), [&](Index first, Index last) {
+      const auto is_finite = [&](const T* row) {
+        return sum_of_terms(x.columns, [row](Index k) { return static_cast<double>(row[k] * T(0)); }) == 0;
+      };
+      for (Index i = first; i < last; ++i) finite[static_cast<std::size_t>(i)] = is_finite(x.row(i));
+    });
+    const auto found = std::find(finite.begin(), finite.end(), char{1});
+    if (found == finite.end()) return;
+    if (rows_ == 0) std::copy_n(x.row(found - finite.begin()), x.columns, origin_.begin());
+    rows_ += std::count(found, finite.end(), char{1});
+    constexpr Index grain = 256;
+    cpu::parallel_ranges(x.columns, grain, [&](Index first, Index last) {
+      for (Index i = 0; i < x.rows; ++i)
+        if (finite[static_cast<std::size_t>(i)])
+          for (Index k = first; k < last; ++k)
+            sums_[static_cast<std::size_t>(k)] += static_cast<double>(x.row(i)[k]) - origin_[static_cast<std::size_t>(k)];
+    });
+  }
+  /// 0 when there is no such row.
+  std::vector<double> means() const {
+    std::vector<double> out = origin_;
+    for (std::size_t k = 0; k < out.size() && rows_ > 0; ++k) out[k] += sums_[k] / static_cast<double>(rows_);
+    return out;
+  }
+
+ private:
+  Index rows_ = 0;
+  std::vector<double> origin_, sums_;
+};
+
 template <class T>
 std::vector<double> column_means(Slice<T> x) {
-  std::vector<double> means(static_cast<std::size_t>(x.columns), 0.0);
-  const double rows = static_cast<double>(std::max<Index>(1, add_finite_rows(x, means.data())));
-  for (double& m : means) m /= rows;
-  return means;
+  ColumnMeans<T> means(x.columns);
+  means.add(x);
+  return means.means();
 }
 
 /// out [rows,columns] = x minus the means of its columns, rounded once; rows `stride` apart, x.columns by default. `out` may be where x is.

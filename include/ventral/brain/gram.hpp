@@ -8,9 +8,9 @@ namespace ventral::inline v0::brain {
 /// Dissimilarities of two patterns x_i, x_j of p features; see rdm().
 enum class Distance { correlation, cosine, euclidean, squared_euclidean, squared_euclidean_per_feature };
 
-/// Products of the patterns of n conditions, X [n,p], with what is needed to undo the centring: all that RDMs, CKA, ridge and PLS ask of the features.
-/// m is the mean over the conditions of each feature; conditions with values that are not finite are left out of it and have NaN in their row and column.
-/// x_i . x_j = centred_ij + mean_product_i + mean_product_j + mean_square.
+/// Products of the patterns of n conditions, X [n,p], with what is needed to undo the centring: all that RDMs, CKA, ridge and PLS ask of the
+/// features. m is the mean over the conditions of each feature; conditions with values that are not finite are left out of it (in their chunk)
+/// and have NaN in their row and column. x_i . x_j = centred_ij + mean_product_i + mean_product_j + mean_square.
 struct Gram {
   Tensor<double> centred;            ///< [n,n] (x_i - m) . (x_j - m)
   std::vector<double> mean_product;  ///< [n] (x_i - m) . m
@@ -52,8 +52,9 @@ inline void complete_gram(Gram& g) {
 }  // namespace detail
 
 /// The Gram matrix of features that come in chunks of columns, in one pass over them and in double throughout.
-/// Throws ShapeError without conditions or features. n^2 p operations. Memory: 8 n^2 bytes for the result, one chunk of the source (64 MiB of a file by
-/// default), and a centred copy of 16 MiB or 512 columns in double. 10,000 conditions x 100,000 float features: 0.8 + 0.07 + 0.04 GB; their RDM takes 0.4 more.
+/// Throws ShapeError without conditions or features. n^2 p operations. Memory: 8 n^2 bytes for the result, one chunk of the source (64 MiB of a file
+/// by default), and a centred copy of 16 MiB or 512 columns in double. 10,000 conditions x 100,000 float features: 0.8 + 0.07 + 0.04 GB; their RDM
+/// takes 0.4 more.
 template <FeatureSource Source>
 Gram gram(Source&& source) {
   const Index n = source.conditions(), p = source.features();
@@ -90,15 +91,18 @@ Gram gram(const Tensor<T>& x) {
   return gram(x.ref());
 }
 
-/// The RDM of the conditions of a Gram matrix; distances and what is undefined as in rdm() of features. Distances of patterns that are much closer to each
-/// other than to the mean lose digits here, to about 1e-16 |x - m|^2 of a squared one, and correlations lose 1e-16 (mean / standard deviation)^2.
+/// The RDM of the conditions of a Gram matrix; distances and what is undefined as in rdm() of features. Distances of patterns that are much closer to
+/// each other than to the mean lose digits here, to about 1e-16 |x - m|^2 of a squared one, and correlations lose 1e-16 (mean / standard
+/// deviation)^2.
 /// Throws ShapeError below 3 conditions. n^2 operations.
 inline Rdm rdm(const Gram& g, Distance distance) {
   const Index n = g.conditions();
   detail::check_features("rdm", n, g.features, 3);
   Rdm out(n);
   const double* const k = g.centred.data();
-  const auto similarity = [](double product, double a, double b) { return a > 0 && b > 0 ? 1 - product / (std::sqrt(a) * std::sqrt(b)) : undefined; };
+  const auto similarity = [](double product, double a, double b) {
+    return a > 0 && b > 0 ? std::clamp(1 - product / (std::sqrt(a) * std::sqrt(b)), 0.0, 2.0) : undefined;
+  };
   cpu::parallel_ranges(n - 1, detail::rows_at_once(n), [&](Index first, Index last) {
     for (Index i = first; i < last; ++i)
       for (Index j = i + 1; j < n; ++j) {

@@ -44,11 +44,11 @@ double symmetric_p(double t, Alternative alternative, Tail tail) {
   return std::isnan(t) ? t : 2 * tail(std::abs(t));
 }
 
-/// Mean of the values, NaN for none.
+/// Mean of the values, exact when all are equal; NaN for none.
 inline double mean_of(std::span<const double> x) {
   double sum = 0;
-  for (const double v : x) sum += v;
-  return x.empty() ? undefined : sum / static_cast<double>(x.size());
+  for (const double v : x) sum += v - x[0];
+  return x.empty() ? undefined : x[0] + sum / static_cast<double>(x.size());
 }
 
 }  // namespace detail
@@ -65,13 +65,14 @@ inline TestResult t_test_of_estimate(double estimate, double standard_error, dou
 /// One-sample t test of whether the mean of x differs from `against`: t = (mean - against) / (s / sqrt(n)), n - 1 degrees of freedom. NaN values are
 /// left out. NaN with fewer than two values, or when all of them equal `against`. Source: Student 1908, Biometrika 6:1.
 inline TestResult t_test(std::span<const double> x, double against = 0, Alternative alternative = Alternative::two_sided) {
-  const std::vector<double> kept = detail::without_nan(x);
-  const double n = static_cast<double>(kept.size()), mean = detail::mean_of(kept);
-  if (kept.size() < 2) return {.used = static_cast<Index>(kept.size())};
+  std::vector<double> difference = detail::without_nan(x);
+  if (difference.size() < 2) return {.used = static_cast<Index>(difference.size())};
+  for (double& v : difference) v -= against;
+  const double n = static_cast<double>(difference.size()), mean = detail::mean_of(difference);
   double squares = 0;
-  for (const double v : kept) squares += (v - mean) * (v - mean);
-  TestResult result = t_test_of_estimate(mean - against, std::sqrt(squares / (n - 1) / n), n - 1, alternative);
-  result.used = static_cast<Index>(kept.size());
+  for (const double v : difference) squares += (v - mean) * (v - mean);
+  TestResult result = t_test_of_estimate(mean, std::sqrt(squares / (n - 1) / n), n - 1, alternative);
+  result.used = static_cast<Index>(difference.size());
   return result;
 }
 

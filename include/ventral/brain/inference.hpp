@@ -149,6 +149,8 @@ inline void require_evaluable(const char* what, std::span<const ModelRdm> models
 
 inline void require_options(const InferenceOptions& options) {
   require_pool("evaluate_models", options.comparator, options.pool);
+  require(!needs_every_pair(options.comparator) || options.resample == Resample::subjects, "evaluate_models: ", name(options.comparator),
+          " needs every pair of conditions, and a bootstrap over conditions drops those of twice the same; resample subjects, or use another comparator");
   require(options.samples >= 2, "evaluate_models: ", options.samples, " bootstrap samples; at least 2 are needed");
   require(0 < options.confidence && options.confidence < 1, "evaluate_models: confidence ", options.confidence, "; needs a number between 0 and 1");
 }

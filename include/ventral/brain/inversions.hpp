@@ -23,8 +23,8 @@ inline std::uint32_t weight_of(WeightedRank item) { return item.weight; }
 
 constexpr Index few_ranks = 32;
 
-/// Inversions among at most few_ranks items by the bits of their ranks from `low` up, comparing all pairs: loops of fixed length over one distance at a
-/// time, which compilers turn into vector instructions.
+/// Inversions among at most few_ranks items by the bits of their ranks from `low` up, comparing all pairs: loops of fixed length over one distance at
+/// a time, which compilers turn into vector instructions.
 template <class Item>
 std::int64_t inversions_of_few(const Item* items, Index n, int low) {
   std::int32_t rank[2 * few_ranks];
@@ -40,8 +40,8 @@ std::int64_t inversions_of_few(const Item* items, Index n, int low) {
   return sum;
 }
 
-/// Inversions by the bits `low` to `bit` of the ranks, whose higher bits are alike. Splits the items, stably, by the highest of these bits, where a 0 behind
-/// a 1 is an inversion, then each part by the next. Items of equal bits keep their order.
+/// Inversions by the bits `low` to `bit` of the ranks, whose higher bits are alike. Splits the items, stably, by the highest of these bits, where a 0
+/// behind a 1 is an inversion, then each part by the next. Items of equal bits keep their order.
 template <class Item>
 std::int64_t inversions_by_bits(Item* items, Item* spare, Index n, int bit, int low) {
   if (n < 2 || bit < low) return 0;
@@ -68,8 +68,8 @@ struct DigitCounts {
   std::vector<std::int64_t> weight;
 };
 
-/// Inversions between chunks: for each item, the weight of larger digits in the chunks before its own. Turns counts into places to move the items to, and
-/// appends where each digit's items begin.
+/// Inversions between chunks: for each item, the weight of larger digits in the chunks before its own. Turns counts into places to move the items to,
+/// and appends where each digit's items begin.
 inline std::int64_t join_chunks(std::vector<DigitCounts>& chunks, std::size_t digits, std::vector<Index>& begins) {
   std::vector<std::int64_t> seen(digits, 0);
   std::int64_t sum = 0;
@@ -90,9 +90,9 @@ inline std::int64_t join_chunks(std::vector<DigitCounts>& chunks, std::size_t di
   return sum;
 }
 
-/// Number of pairs i < j with rank_i > rank_j, each counting weight_i weight_j times. Ranks are below 2^bits; items and spare (both [n]) are overwritten.
-/// n (bits - 5) steps without branches, all but one pass in cache: by the leading bits within chunks, between chunks from counts, then by the other bits
-/// among items of the same leading bits.
+/// Number of pairs i < j with rank_i > rank_j, each counting weight_i weight_j times. Ranks are below 2^bits; items and spare (both [n]) are
+/// overwritten. n (bits - 5) steps without branches, all but one pass in cache: by the leading bits within chunks, between chunks from counts, then
+/// by the other bits among items of the same leading bits.
 template <class Item>
 std::int64_t count_inversions(Item* items, Item* spare, Index n, int bits) {
   constexpr Index grain = Index{1} << 15, large = Index{1} << 18;

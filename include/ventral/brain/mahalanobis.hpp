@@ -6,7 +6,8 @@ namespace ventral::inline v0::brain {
 namespace detail {
 
 inline void check_precision(const char* what, Index features, In<double> precision) {
-  require<ShapeError>(precision.shape == Shape({features, features}), what, ": precision ", precision.shape, " for ", features, " features; [", features, ",", features, "] is needed");
+  require<ShapeError>(precision.shape == Shape({features, features}), what, ": precision ", precision.shape, " for ", features, " features; [",
+                      features, ",", features, "] is needed");
 }
 
 /// Adds weight * sum_k (a_ik - a_jk)(b_ik - b_jk), for features a, b [n,p] whose columns need not be centred: they are, in place.

@@ -14,8 +14,8 @@ struct NoiseCeiling {
 };
 
 /// How the subjects' RDMs become the one that stands for the best model.
-/// ranked_again: mean of the RDMs normalised as the comparator does, compared by the comparator, which ranks it again if it ranks. Rank comparators take
-///   ranks; pearson and corr_cov z scores; cosine, cosine_cov and bures values divided by their root mean square.
+/// ranked_again: mean of the RDMs normalised as the comparator does, compared by the comparator, which ranks it again if it ranks. Rank comparators
+/// take   ranks; pearson and corr_cov z scores; cosine, cosine_cov and bures values divided by their root mean square.
 /// raw_mean: the plain mean of the RDMs.
 /// bound: spearman only: Pearson of the z-scored ranks with their mean, not ranked again: a true upper bound (Nili 2014).
 enum class CeilingPool { ranked_again, raw_mean, bound };
@@ -70,11 +70,14 @@ inline std::vector<double> ranks_in_sample(const RankedVector& x, const Conditio
 
 /// (v - mean) / sd if `centre`, else v / root mean square, over the sample; sd with n. All NaN for a constant (zero) vector.
 inline std::vector<double> scaled_in_sample(std::span<const double> v, const ConditionSample& sample, bool centre) {
-  double total = 0, sum = 0, squares = 0;
+  double total = 0, sum = 0, squares = 0, first = 0;  // sums of differences from the first value: exactly 0 for a constant
   const auto counts = [&](std::size_t k) { return !std::isnan(v[k]) && sample.weight(k) > 0; };
-  for (std::size_t k = 0; k < v.size(); ++k)
-    if (counts(k)) total += sample.weight(k), sum += sample.weight(k) * v[k];
-  const double mean = centre ? sum / total : 0;
+  for (std::size_t k = 0; k < v.size(); ++k) {
+    if (!counts(k)) continue;
+    if (total == 0) first = v[k];
+    total += sample.weight(k), sum += sample.weight(k) * (v[k] - first);
+  }
+  const double mean = centre ? first + sum / total : 0;
   for (std::size_t k = 0; k < v.size(); ++k)
     if (counts(k)) squares += sample.weight(k) * (v[k] - mean) * (v[k] - mean);
   const double scale = std::sqrt(squares / total);

@@ -6,16 +6,19 @@
 
 namespace ventral::inline v0::brain {
 
-/// The features of a .npy file [n,...], each condition's flattened, read by chunks of columns: one read for each row and chunk, so that a file larger than
-/// memory can be worked on. Chunks are float for files of float16, float32 and integers of 8 or 16 bits, double for all others.
+/// The features of a .npy file [n,...], each condition's flattened, read by chunks of columns: one read for each row and chunk, so that a file larger
+/// than memory can be worked on. Chunks are float for files of float16, float32 and integers of 8 or 16 bits, double for all others.
 /// Throws FileError when the file is missing, malformed, or changes its size while it is read; ShapeError below rank 2.
 class NpyFeatures {
  public:
-  explicit NpyFeatures(const std::string& path, FeatureOptions options = {}) : path_(path), options_(options), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
-    require<FileError>(file_.number() >= 0, path, ": cannot be opened: ", detail_error(errno), is_file(path) ? "" : ventral::detail::what_exists(path));
+  explicit NpyFeatures(const std::string& path, FeatureOptions options = {})
+      : path_(path), options_(options), file_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    require<FileError>(file_.number() >= 0, path, ": cannot be opened: ", detail_error(errno),
+                       is_file(path) ? "" : ventral::detail::what_exists(path));
     read_header();
     require<ShapeError>(header_.shape.rank() >= 2, path, ": shape ", header_.shape, "; [conditions,features] is needed");
-    require<FileError>(!header_.fortran || header_.shape.rank() == 2, path, ": Fortran order with ", header_.shape.rank(), " axes; columns can be read from 2");
+    require<FileError>(!header_.fortran || header_.shape.rank() == 2, path, ": Fortran order with ", header_.shape.rank(),
+                       " axes; columns can be read from 2");
   }
 
   Index conditions() const { return header_.shape[0]; }
@@ -73,12 +76,15 @@ class NpyFeatures {
     const std::size_t size = element_size(header_.type), offset = header_.data_offset + static_cast<std::size_t>(first) * size;
     bytes.resize(static_cast<std::size_t>(count) * size);
     for (std::size_t done = 0; done < bytes.size();) {
-      const ::ssize_t got = ::pread(file_.number(), bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1 << 30), static_cast<::off_t>(offset + done));
+      const ::ssize_t got =
+          ::pread(file_.number(), bytes.data() + done, std::min<std::size_t>(bytes.size() - done, 1 << 30), static_cast<::off_t>(offset + done));
       if (got < 0 && errno == EINTR) continue;
-      require<FileError>(got > 0, path_, ": at byte ", offset + done, ": cannot be read: ", got < 0 ? detail_error(errno) : "the file has become shorter");
+      require<FileError>(got > 0, path_, ": at byte ", offset + done,
+                         ": cannot be read: ", got < 0 ? detail_error(errno) : "the file has become shorter");
       done += static_cast<std::size_t>(got);
     }
-    ventral::detail::decode_elements(bytes, header_.type, header_.order, std::span<T>(out, static_cast<std::size_t>(count)), Conversion::rounded, path_, offset);
+    ventral::detail::decode_elements(bytes, header_.type, header_.order, std::span<T>(out, static_cast<std::size_t>(count)), Conversion::rounded,
+                                     path_, offset);
   }
 
   std::string path_;

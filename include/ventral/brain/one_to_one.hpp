@@ -15,7 +15,8 @@ struct OneToOne {
   /// Predicted responses [m,sites] = intercept + slope x_unit to features x [m,features]. Throws ShapeError on another number of features.
   template <class T>
   Tensor<double> predict(const Tensor<T>& x) const {
-    require<ShapeError>(x.rank() == 2 && x.dim(1) == features, "OneToOne::predict: features of shape ", x.shape(), "; fitted on ", features, " features");
+    require<ShapeError>(x.rank() == 2 && x.dim(1) == features, "OneToOne::predict: features of shape ", x.shape(), "; fitted on ", features,
+                        " features");
     const Index q = static_cast<Index>(unit.size());
     Tensor<double> y({x.dim(0), q});
     for (Index i = 0; i < x.dim(0); ++i)
@@ -27,14 +28,15 @@ struct OneToOne {
   }
 };
 
-/// One-to-one mapping: for each site the unit with the largest |Pearson r| over the training stimuli (the first of equals), slope and intercept by least squares.
-/// x [n,features] float or double, y [n,sites]: training stimuli only, so that the choice never sees the test. The sign of r is free.
+/// One-to-one mapping: for each site the unit with the largest |Pearson r| over the training stimuli (the first of equals), slope and intercept by
+/// least squares. x [n,features] float or double, y [n,sites]: training stimuli only, so that the choice never sees the test. The sign of r is free.
 /// Constant units are never chosen. Throws ShapeError when the stimuli differ, Error on entries that are not finite. 2 n p q operations.
 template <class T>
 OneToOne fit_one_to_one(TensorRef<const T> x, In<double> y) {
-  require<ShapeError>(x.shape.rank() == 2 && y.shape.rank() == 2 && x.shape[0] == y.shape[0], "fit_one_to_one: features ", x.shape, " and responses ", y.shape,
-                      "; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
-  const CentredColumns xc = centred_columns(x, "fit_one_to_one: features"), yc = centred_columns(TensorRef<const double>(y), "fit_one_to_one: responses");
+  require<ShapeError>(x.shape.rank() == 2 && y.shape.rank() == 2 && x.shape[0] == y.shape[0], "fit_one_to_one: features ", x.shape, " and responses ",
+                      y.shape, "; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
+  const CentredColumns xc = centred_columns(x, "fit_one_to_one: features"),
+                       yc = centred_columns(TensorRef<const double>(y), "fit_one_to_one: responses");
   const Index n = x.shape[0], p = x.shape[1], q = y.shape[1], chunk = 4096;
   const auto squares = [n](const Tensor<double>& m, Index j) {
     double sum = 0;
@@ -54,7 +56,7 @@ OneToOne fit_one_to_one(TensorRef<const T> x, In<double> y) {
       for (Index j = 0; j < q && unit_squares > 0; ++j) {
         const std::size_t s = static_cast<std::size_t>(j);
         if (!(site_squares[s] > 0)) continue;
-        const double r = products[k * q + j] / std::sqrt(unit_squares * site_squares[s]);
+        const double r = products[k * q + j] / (std::sqrt(unit_squares) * std::sqrt(site_squares[s]));
         if (fit.unit[s] >= 0 && !(std::abs(r) > std::abs(fit.correlation[s]))) continue;
         fit.unit[s] = first + k, fit.correlation[s] = std::clamp(r, -1.0, 1.0), fit.slope[s] = products[k * q + j] / unit_squares;
         fit.intercept[s] = yc.mean[s] - fit.slope[s] * mean;

@@ -16,7 +16,8 @@ struct RowProduct {
   const T *a, *b;
 };
 
-/// Sums of products of rows, c_ij = sum over the products of a_i . b_j, for the pairs of one tile at a time; only tiles that touch i <= j are computed.
+/// Sums of products of rows, c_ij = sum over the products of a_i . b_j, for the pairs of one tile at a time; only tiles that touch i <= j are
+/// computed.
 template <class T>
 class PairTiles {
  public:
@@ -34,7 +35,8 @@ class PairTiles {
     const Index blocks = (n_ + side_ - 1) / side_, depth = slab;
     cpu::Scratch& scratch = cpu::Scratch::mine();
     const Index packed = Arena::bytes<T>(kernels_.packed_rows(side_) * depth + 4) + Arena::bytes<T>(kernels_.packed_columns(side_) * depth);
-    scratch.reserve(Arena::bytes<Index>(side_) + Arena::bytes<Index>(depth), packed + Arena::bytes<double>(side_ * side_) + Arena::bytes<T>(side_ * side_));
+    scratch.reserve(Arena::bytes<Index>(side_) + Arena::bytes<Index>(depth),
+                    packed + Arena::bytes<double>(side_ * side_) + Arena::bytes<T>(side_ * side_));
     Arena shared = scratch.shared();
     Index *const row = shared.take<Index>(side_), *const panel_row = shared.take<Index>(depth);
     for (Index i = 0; i < side_; ++i) row[i] = i * stride_;
@@ -93,33 +95,42 @@ class PairTiles {
   std::span<const RowProduct<T>> products_;
 };
 
-/// Adds weight * sum_k (a_ik - a_jk)(b_ik - b_jk) to the value of every pair i < j; with b = a, the squared distance. a, b [n,p], rows `stride` apart.
-/// The sum comes from products of rows, a_i.b_i + a_j.b_j - a_i.b_j - a_j.b_i. Where it is small against its parts, rounding has eaten its digits, and
-/// direct(i, j), which should sum over the features of the pair, says what it is. A row that is not finite makes its pairs NaN.
+/// Mean of squares below which products of T lose digits because they vanish.
+template <class T>
+constexpr double smallest_square = std::is_same_v<T, double> ? 1e-295 : 1e-31;
+
+/// Adds weight * sum_k (a_ik - a_jk)(b_ik - b_jk) to the value of every pair i < j; with b = a, the squared distance. a, b [n,p], rows `stride`
+/// apart. The sum comes from products of rows, a_i.b_i + a_j.b_j - a_i.b_j - a_j.b_i. Where it is small against its parts, rounding has eaten its
+/// digits, and direct(i, j), which should sum over the features of the pair, says what it is; so too where products of T overflow or vanish. A row
+/// that is not finite makes its pairs NaN.
 template <class T, class Direct>
 void add_pair_distances(Index n, Index p, Index stride, const T* a, const T* b, double weight, std::span<double> values, Direct direct) {
   constexpr double cancelled = std::is_same_v<T, double> ? 1e-3 : 0.05;  // leaves errors of about 1e-12 and 1e-6 of the distance
+  const double tiny = static_cast<double>(p) * smallest_square<T>;
   const bool same = a == b;
   const RowProduct<T> products[] = {{a, b}, {b, a}};
   std::vector<double> own(static_cast<std::size_t>(n));
   cpu::parallel_ranges(n, rows_at_once(p), [&](Index first, Index last) {
     for (Index i = first; i < last; ++i)
-      own[static_cast<std::size_t>(i)] = sum_of_terms(p, [&](Index k) { return static_cast<double>(a[i * stride + k]) * static_cast<double>(b[i * stride + k]); });
+      own[static_cast<std::size_t>(i)] =
+          sum_of_terms(p, [&](Index k) { return static_cast<double>(a[i * stride + k]) * static_cast<double>(b[i * stride + k]); });
   });
   const double twice = same ? 2 : 1;
-  PairTiles<T>(n, p, stride, std::span(products, same ? 1 : 2)).run([&](Index i0, Index rows, Index j0, Index columns, const double* c, Index c_stride) {
-    for (Index r = 0; r < rows; ++r, c += c_stride) {
-      const Index i = i0 + r, first = std::max(i + 1, j0);
-      const double own_i = own[static_cast<std::size_t>(i)];
-      double* const out = values.data() + pair_position(n, i, first) - first;
-      for (Index j = first; j < j0 + columns; ++j) {
-        const double own_j = own[static_cast<std::size_t>(j)], limit = cancelled * (std::abs(own_i) + std::abs(own_j));
-        double d = own_i + own_j - twice * c[j - j0];
-        if (!(std::abs(d) > limit && std::abs(d) <= std::numeric_limits<double>::max())) d = std::isfinite(limit) ? direct(i, j) : undefined;
-        out[j] += weight * d;
-      }
-    }
-  });
+  PairTiles<T>(n, p, stride, std::span(products, same ? 1 : 2))
+      .run([&](Index i0, Index rows, Index j0, Index columns, const double* c, Index c_stride) {
+        for (Index r = 0; r < rows; ++r, c += c_stride) {
+          const Index i = i0 + r, first = std::max(i + 1, j0);
+          const double own_i = own[static_cast<std::size_t>(i)];
+          const Index position = pair_position(n, i, first) - first;
+          for (Index j = first; j < j0 + columns; ++j) {
+            const double own_j = own[static_cast<std::size_t>(j)], parts = std::abs(own_i) + std::abs(own_j);
+            double d = own_i + own_j - twice * c[j - j0];
+            const bool has_digits = parts > tiny && std::abs(d) > cancelled * parts && std::abs(d) <= std::numeric_limits<double>::max();
+            if (!has_digits) d = std::isfinite(parts) ? direct(i, j) : undefined;
+            values[static_cast<std::size_t>(position + j)] += weight * d;
+          }
+        }
+      });
 }
 
 /// Numbers from row to row of a working copy: not a power of two apart, where all rows would share a few cache lines.

@@ -38,7 +38,8 @@ class ControlSpace {
     for (const double e : v) largest = std::max(largest, std::abs(e));
     const double scale = unit_scale(largest), first = v.empty() ? 0 : v[0] * scale;
     for (double& e : v) e = e * scale - first;
-    const double mean = ordered_sums<1>(static_cast<Index>(v.size()), [&](std::size_t i, auto& s) { s[0] += v[i]; })[0] / static_cast<double>(v.size());
+    const double mean =
+        ordered_sums<1>(static_cast<Index>(v.size()), [&](std::size_t i, auto& s) { s[0] += v[i]; })[0] / static_cast<double>(v.size());
     for (double& e : v) e -= mean;
     return std::sqrt(dot(v, v));
   }
@@ -48,10 +49,10 @@ class ControlSpace {
 
 }  // namespace detail
 
-/// Partial correlation of x and y given the controls: the correlation of what a least squares fit by the controls (with intercept) leaves of x and of y.
-/// By ranks for Comparator::spearman. Elements that are NaN in x, y or any control are left out, before ranking.
-/// In [-1, 1]; NaN when nothing of x or of y is left (below 1e-12 of its length: constant, or a combination of the controls), or an element is infinite.
-/// A control that is constant or a combination of the others changes nothing. Without controls: pearson or spearman.
+/// Partial correlation of x and y given the controls: the correlation of what a least squares fit by the controls (with intercept) leaves of x and of
+/// y. By ranks for Comparator::spearman. Elements that are NaN in x, y or any control are left out, before ranking.
+/// In [-1, 1]; NaN when nothing of x or of y is left (below 1e-12 of its length: constant, or a combination of the controls), or an element is
+/// infinite. A control that is constant or a combination of the others changes nothing. Without controls: pearson or spearman.
 /// Throws ShapeError when lengths differ, Error for another comparator. O(n k^2) for k controls, after sorting.
 inline double partial_correlation(std::span<const double> x, std::span<const double> y, std::span<const std::vector<double>> controls,
                                   Comparator comparator = Comparator::pearson) {
@@ -62,14 +63,14 @@ inline double partial_correlation(std::span<const double> x, std::span<const dou
   std::vector<std::vector<double>> kept(given.size());
   for (std::size_t v = 0; v < given.size(); ++v) {
     if (v < 2) detail::require_same_length("partial_correlation", x.size(), given[v].size());
-    else require<ShapeError>(given[v].size() == x.size(), "partial_correlation: control ", v - 2, " has ", given[v].size(), " elements, x has ", x.size());
+    else
+      require<ShapeError>(given[v].size() == x.size(), "partial_correlation: control ", v - 2, " has ", given[v].size(), " elements, x has ",
+                          x.size());
   }
   for (std::size_t i = 0; i < x.size(); ++i) {
-    bool defined = true;
-    for (const auto& v : given) {
-      defined = defined && !std::isnan(v[i]);
-      if (!ranks && std::isinf(v[i])) return undefined;
-    }
+    bool defined = true, infinite = false;
+    for (const auto& v : given) defined &= !std::isnan(v[i]), infinite |= std::isinf(v[i]);
+    if (defined && infinite && !ranks) return undefined;
     for (std::size_t v = 0; defined && v < given.size(); ++v) kept[v].push_back(given[v][i]);
   }
   if (ranks)

@@ -134,16 +134,16 @@ class Pls {
   std::vector<double> feature_mean_, feature_scale_, site_mean_, site_scale_;
 };
 
-/// PLS2 regression by the NIPALS definition, exact: at every step w, c are the dominant singular pair of X_a'Y, t = X_a w, p = X_a't / t't, X_{a+1} = X_a - t p'.
-/// The pair comes from an eigen-decomposition of the smaller of (X_a'Y)'(X_a'Y) and its transpose, not from a power iteration with a tolerance;
-/// X'Y is formed once and deflated by p (t'Y). SIMPLS differs from this when there are several sites.
+/// PLS2 regression by the NIPALS definition, exact: at every step w, c are the dominant singular pair of X_a'Y, t = X_a w, p = X_a't / t't, X_{a+1} =
+/// X_a - t p'. The pair comes from an eigen-decomposition of the smaller of (X_a'Y)'(X_a'Y) and its transpose, not from a power iteration with a
+/// tolerance; X'Y is formed once and deflated by p (t'Y). SIMPLS differs from this when there are several sites.
 /// x [n,features] float or double, y [n,sites]; 2 n p (q + 2 K) operations and K eigen-decompositions of min(p, q) rows.
 /// Throws ShapeError when the stimuli differ, Error on entries that are not finite and on more components than the rank of the data, which it tells.
 /// Source: Wold, Sjostrom, Eriksson 2001, Chemometr Intell Lab Syst 58:109; Dayal, MacGregor 1997, J Chemometr 11:73.
 template <class T>
 Pls fit_pls(TensorRef<const T> x, In<double> y, const PlsOptions& options) {
-  require<ShapeError>(x.shape.rank() == 2 && y.shape.rank() == 2 && x.shape[0] == y.shape[0], "fit_pls: features ", x.shape, " and responses ", y.shape,
-                      "; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
+  require<ShapeError>(x.shape.rank() == 2 && y.shape.rank() == 2 && x.shape[0] == y.shape[0], "fit_pls: features ", x.shape, " and responses ",
+                      y.shape, "; needs [stimuli,features] and [stimuli,sites] of the same stimuli");
   CentredColumns xc = centred_columns(x, "fit_pls: features"), yc = centred_columns(TensorRef<const double>(y), "fit_pls: responses");
   const Index n = x.shape[0], p = x.shape[1], q = y.shape[1], count = options.components;
   detail::require_components(count, std::min(n - 1, p));

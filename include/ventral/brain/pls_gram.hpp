@@ -11,8 +11,8 @@ struct GramPls {
 
   Index components() const { return rotations.dim(0); }
 
-  /// Predicted responses [m,sites] with the first k components (0: all) from cross products cross [m,n] = (X_new - mean)(X_train - mean)', mean over the
-  /// training stimuli. Throws ShapeError when cross does not have n columns.
+  /// Predicted responses [m,sites] with the first k components (0: all) from cross products cross [m,n] = (X_new - mean)(X_train - mean)', mean over
+  /// the training stimuli. Throws ShapeError when cross does not have n columns.
   Tensor<double> predict(In<double> cross, Index k = 0) const {
     const Index n = rotations.dim(1), q = loadings.dim(1), c = k == 0 ? components() : k;
     require<ShapeError>(cross.shape.rank() == 2 && cross.shape[1] == n, "GramPls::predict: cross products ", cross.shape, "; fitted on ", n,
@@ -28,11 +28,11 @@ struct GramPls {
 };
 
 /// fit_pls from inner products: the same predictions without the features, so that one Gram matrix serves all splits.
-/// With Y_a the responses less their projection on the scores so far, X_a'Y = X'Y_a: M = Y_a'K Y_a has the eigenvector c, w = X'v with v = Y_a c / sqrt(value),
-/// and X w = K v. k [n,n] = Xc Xc' centred on these n training stimuli, y [n,sites]; 2 n^2 q K operations. `options.scale` divides the sites only:
-/// features have to be scaled before the Gram matrix is made. The squared features cost half the digits: a component below 1e-7 of the data is not found.
-/// Throws ShapeError when k and y do not fit, Error when k is not centred or an entry not finite, and on more components than the rank, which it tells.
-/// Source: Rannar, Lindgren, Geladi, Wold 1994, J Chemometr 8:111 (kernel PLS for many variables and few objects).
+/// With Y_a the responses less their projection on the scores so far, X_a'Y = X'Y_a: M = Y_a'K Y_a has the eigenvector c, w = X'v with v = Y_a c /
+/// sqrt(value), and X w = K v. k [n,n] = Xc Xc' centred on these n training stimuli, y [n,sites]; 2 n^2 q K operations. `options.scale` divides the
+/// sites only: features have to be scaled before the Gram matrix is made. The squared features cost half the digits: a component below 1e-7 of the
+/// data is not found. Throws ShapeError when k and y do not fit, Error when k is not centred or an entry not finite, and on more components than the
+/// rank, which it tells. Source: Rannar, Lindgren, Geladi, Wold 1994, J Chemometr 8:111 (kernel PLS for many variables and few objects).
 inline GramPls fit_pls_gram(In<double> k, In<double> y, const PlsOptions& options = {}) {
   CentredColumns yc = centred_columns(TensorRef<const double>(y), "fit_pls_gram: responses");
   const Index n = y.shape[0], q = y.shape[1], count = options.components;

@@ -29,7 +29,8 @@ inline Tensor<double> logarithms(const Tensor<double>& x) {
 
 }  // namespace detail
 
-/// Symmetrised Kullback-Leibler divergence of Poisson rates per feature: sum_k (z_ik - z_jk)(log z_ik - log z_jk) / p, z = (x + mean weight) / (1 + weight).
+/// Symmetrised Kullback-Leibler divergence of Poisson rates per feature:
+///   d_ij = sum_k (z_ik - z_jk)(log z_ik - log z_jk) / p,  z = (x + mean weight) / (1 + weight)
 /// x [n,p]: counts or rates, of float or double. At least 0. NaN: pairs of a pattern with a z that is not positive and finite.
 /// Throws ShapeError below 3 conditions or without features. 2 n^2 p operations, in double.
 /// Source: Schütt, Kipnis, Diedrichsen, Kriegeskorte 2023, eLife 12:e82566.

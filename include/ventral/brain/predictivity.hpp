@@ -29,15 +29,17 @@ struct Predictivity {
   const NoiseCorrected& explained(ExplainedVariance variant) const { return explained_variance[static_cast<int>(variant)]; }
 };
 
-/// Predictivity of a layer from one Gram matrix of all stimuli: for each split the mapping is fitted on the training stimuli (penalties chosen among them) and correlated
-/// with the mean responses to the test stimuli. trials [repetitions,stimuli,sites], NaN where missing.
-/// Throws ShapeError when the stimuli differ, Error below 2 repetitions, without splits, and when a site was never recorded for a training stimulus.
+/// Predictivity of a layer from one Gram matrix of all stimuli: for each split the mapping is fitted on the training stimuli (penalties chosen among
+/// them) and correlated with the mean responses to the test stimuli. trials [repetitions,stimuli,sites], NaN where missing.
+/// Throws ShapeError when the stimuli differ, Error below 2 repetitions, without splits, on a split that names a stimulus that is not there or fits
+/// and tests the same one, and when a site was never recorded for a training stimulus.
 /// Source: Yamins et al. 2014, PNAS 111:8619.
 inline Predictivity predictivity(const Gram& layer, In<double> trials, std::span<const Split> splits, const PredictivityOptions& options = {}) {
   detail::require_trials(trials);
-  require<ShapeError>(layer.conditions() == trials.shape[1], "predictivity: features of ", layer.conditions(), " stimuli and responses ", trials.shape,
-                      "; needs [repetitions,", layer.conditions(), ",sites]");
+  require<ShapeError>(layer.conditions() == trials.shape[1], "predictivity: features of ", layer.conditions(), " stimuli and responses ",
+                      trials.shape, "; needs [repetitions,", layer.conditions(), ",sites]");
   require(!splits.empty(), "predictivity: no splits");
+  detail::require_splits(splits, trials.shape[1], "predictivity");
   const Tensor<double> responses = mean_over_trials(trials);
   const Index q = trials.shape[2], count = static_cast<Index>(splits.size());
   const auto rows = [&](std::span<const Index> index) {
@@ -62,7 +64,8 @@ inline Predictivity predictivity(const Gram& layer, In<double> trials, std::span
   }
   result.median_r = median_of_defined(result.r);
   result.reliability = split_half_reliability(trials, random_halves(trials.shape[0], options.halvings, Random(options.seed)));
-  for (int v = 0; v < 4; ++v) result.explained_variance[v] = brain::explained_variance(result.r, result.reliability, static_cast<ExplainedVariance>(v));
+  for (int v = 0; v < 4; ++v)
+    result.explained_variance[v] = brain::explained_variance(result.r, result.reliability, static_cast<ExplainedVariance>(v));
   return result;
 }
 

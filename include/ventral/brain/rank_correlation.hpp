@@ -1,6 +1,8 @@
 #pragma once
+#include <atomic>
 #include <cmath>
 #include <memory>
+#include <optional>
 
 #include "ventral/brain/inversions.hpp"
 #include "ventral/brain/ranks.hpp"
@@ -21,7 +23,7 @@ struct PairCounts {
   /// (C - D) / sqrt((C + D + Tx) (C + D + Ty)): NaN for a constant vector.
   double tau_b() const {
     const double x = static_cast<double>(concordant + discordant + tie_y_only), y = static_cast<double>(concordant + discordant + tie_x_only);
-    return x == 0 || y == 0 ? undefined : static_cast<double>(concordant - discordant) / (std::sqrt(x) * std::sqrt(y));
+    return x == 0 || y == 0 ? undefined : static_cast<double>(concordant - discordant) / std::sqrt(x * y);
   }
   friend bool operator==(const PairCounts&, const PairCounts&) = default;
 };
@@ -103,6 +105,47 @@ inline PairCounts count_pairs_once(const RankedVector& x, const RankedVector& y)
   return pair_counts(n, tied_pairs(x), tied_pairs(y), tied_both, count_inversions(items.data(), spare.data(), n, rank_bits(y)));
 }
 
+/// Two vectors of values, of which the first, sorted, has neither equal elements nor NaN: needs no more than the order of x and the ranks of y, a
+/// third of the memory of two sorted forms, and touching memory is a tenth of the time. Nothing when y has NaN.
+inline std::optional<PairCounts> count_pairs_of_values(std::span<const KeyedPosition> sorted_x, std::span<const double> y, ValueSort& sort) {
+  const Index n = static_cast<Index>(sorted_x.size()), grain = sort_grain(n);
+  auto items = Tensor<std::uint32_t>::uninitialized({n}), ranks = Tensor<std::uint32_t>::uninitialized({n});
+  cpu::parallel_ranges(n, grain, [&](Index first, Index last) {
+    for (Index k = first; k < last; ++k) items[k] = sorted_x[static_cast<std::size_t>(k)].position;
+  });
+  const std::span<const KeyedPosition> sorted = sort(y);
+  if (static_cast<Index>(sorted.size()) < n) return std::nullopt;
+  std::vector<std::int64_t> tied(static_cast<std::size_t>((n + grain - 1) / grain), 0);
+  cpu::parallel_ranges(n, grain, [&](Index first, Index last) {
+    const KeyedPosition* const begin = sorted.data();
+    Index start =
+        std::lower_bound(begin, begin + first, begin[first].key, [](const KeyedPosition& item, std::uint64_t key) { return item.key < key; }) - begin;
+    for (Index k = first; k < last; ++k) {  // equal values share the rank of their first
+      if (begin[k].key != begin[start].key) start = k;
+      ranks[begin[k].position] = static_cast<std::uint32_t>(start);
+      tied[static_cast<std::size_t>(first / grain)] += k - start;
+    }
+  });
+  cpu::parallel_ranges(n, grain, [&](Index first, Index last) {
+    for (Index k = first; k < last; ++k) items[k] = ranks[items[k]];
+  });
+  std::int64_t tied_y = 0;
+  for (const std::int64_t t : tied) tied_y += t;
+  return pair_counts(n, 0, tied_y, 0, count_inversions(items.data(), ranks.data(), n, bits_of(static_cast<std::uint64_t>(n - 1))));
+}
+
+inline bool all_different(std::span<const KeyedPosition> sorted) {
+  const Index n = static_cast<Index>(sorted.size());
+  std::atomic<bool> different = true;
+  cpu::parallel_ranges(n, sort_grain(n), [&](Index first, Index last) {
+    bool here = true;
+    for (Index k = std::max(first, Index{1}); k < last; ++k)
+      here &= sorted[static_cast<std::size_t>(k)].key != sorted[static_cast<std::size_t>(k) - 1].key;
+    if (!here) different.store(false, std::memory_order_relaxed);
+  });
+  return different.load();
+}
+
 /// Elements by multiplicity.
 inline PairCounts count_pairs_weighted(const RankedVector& x, const RankedVector& y, Multiplicity multiplicity) {
   auto items = Tensor<WeightedRank>::uninitialized({x.defined() + 1}), spare = Tensor<WeightedRank>::uninitialized({x.defined() + 1});
@@ -139,11 +182,14 @@ inline PairCounts count_pairs(const RankedVector& x, const RankedVector& y, Mult
 }
 
 /// Pair counts of two vectors; elements that are NaN in x or y are left out.
-/// Exact for any input; -0 ties with +0. Throws ShapeError when the lengths differ. O(n log n): Knight 1966, J Am Stat Assoc 61:436, with a radix sort and
-/// inversions counted by bits.
+/// Exact for any input; -0 ties with +0.
+/// Throws ShapeError when the lengths differ. O(n log n): Knight 1966, J Am Stat Assoc 61:436, with a radix sort and inversions counted by bits.
 inline PairCounts count_pairs(std::span<const double> x, std::span<const double> y) {
   detail::require_same_length("count_pairs", x.size(), y.size());
   auto sort = std::make_unique<detail::ValueSort>();
+  detail::require_sortable(x.size());
+  if (const auto sorted = (*sort)(x); sorted.size() == x.size() && x.size() > 1 && detail::all_different(sorted))
+    if (const std::optional<PairCounts> counts = detail::count_pairs_of_values(sorted, y, *sort)) return *counts;
   const RankedVector ranked_x = RankedVector::without_values(x, *sort), ranked_y = RankedVector::without_values(y, *sort);
   sort.reset();  // most of the memory
   return count_pairs(ranked_x, ranked_y);

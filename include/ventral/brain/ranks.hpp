@@ -11,6 +11,14 @@ namespace ventral::inline v0::brain {
 /// A bootstrap sample that draws condition i c_i times gives the pair (i,j) multiplicity c_i c_j.
 using Multiplicity = std::span<const std::uint32_t>;
 
+namespace detail {
+
+inline void require_sortable(std::size_t n) {
+  require<ShapeError>(n < (std::size_t{1} << 31), "RankedVector: ", n, " elements; at most 2147483647 are supported");
+}
+
+}  // namespace detail
+
 /// A vector with its sorted form: comparing k vectors with m others, or with every bootstrap sample of them, sorts each vector once.
 /// -0 ties with +0; NaN elements are in no order and have no rank.
 /// At most 2^31 - 1 elements (an RDM of 65,536 conditions). Throws ShapeError beyond that.
@@ -39,7 +47,7 @@ class RankedVector {
   /// Only order and ranks, for comparison by rank: values() is empty. `sort` lends its memory.
   static RankedVector without_values(std::span<const double> values, detail::ValueSort& sort) {
     const Index n = static_cast<Index>(values.size());
-    require<ShapeError>(n < (Index{1} << 31), "RankedVector: ", n, " elements; at most 2147483647 are supported");
+    detail::require_sortable(values.size());
     RankedVector ranked;
     ranked.ranks_.resize({n});
     const std::span<const detail::KeyedPosition> sorted = sort(values);
@@ -51,6 +59,30 @@ class RankedVector {
   static RankedVector without_values(std::span<const double> values) {
     detail::ValueSort sort;
     return without_values(values, sort);
+  }
+
+  /// The sorted form of the vector whose element k is element from[k] of this one, for a rearrangement: each position comes once. Nothing is sorted:
+  /// O(n).
+  /// Throws ShapeError when the lengths differ, Error on a position out of range or that comes twice.
+  RankedVector rearranged(std::span<const Index> from) const {
+    require<ShapeError>(static_cast<Index>(from.size()) == size(), "RankedVector::rearranged: ", from.size(), " positions for ", size(), " elements");
+    RankedVector out;
+    out.order_ = Tensor<std::uint32_t>::uninitialized({defined()});
+    out.ranks_ = Tensor<std::uint32_t>::uninitialized({size()});
+    out.starts_ = starts_.clone();
+    out.values_.reserve(values_.size());
+    std::vector<std::uint32_t> next(starts_.begin(), starts_.end());  // place in order() of the next element of each rank
+    next.back() = static_cast<std::uint32_t>(size() - defined());     // and how many NaN are to come
+    for (std::size_t k = 0; k < from.size(); ++k) {
+      const Index at = from[k];
+      require(0 <= at && at < size(), "RankedVector::rearranged: position ", at, " of ", size());
+      const std::uint32_t rank = out.ranks_[static_cast<Index>(k)] = ranks_[at];
+      const bool has_room = rank == no_rank ? next.back()-- > 0 : next[rank] < starts_[Index{rank} + 1];
+      require(has_room, "RankedVector::rearranged: position ", at, " or one of equal value comes twice; each position is needed once");
+      if (rank != no_rank) out.order_[next[rank]++] = static_cast<std::uint32_t>(k);
+      if (!values_.empty()) out.values_.push_back(values_[static_cast<std::size_t>(at)]);
+    }
+    return out;
   }
 
  private:

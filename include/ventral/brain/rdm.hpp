@@ -21,7 +21,8 @@ constexpr Index pair_position(Index n, Index i, Index j) { return i * (2 * n - i
 inline Index conditions_of(Index pairs) {
   Index n = static_cast<Index>((1 + std::sqrt(1 + 8 * static_cast<double>(pairs))) / 2);
   while (pairs_of(n) < pairs) ++n;
-  require<ShapeError>(pairs >= 1 && pairs_of(n) == pairs, "an RDM of ", pairs, " values: no number of conditions n >= 2 has n (n - 1) / 2 pairs like that");
+  require<ShapeError>(pairs >= 1 && pairs_of(n) == pairs, "an RDM of ", pairs,
+                      " values: no number of conditions n >= 2 has n (n - 1) / 2 pairs like that");
   return n;
 }
 
@@ -39,7 +40,8 @@ class Rdm {
   /// Takes n (n - 1) / 2 values over. Throws ShapeError when their number is none of these.
   explicit Rdm(std::vector<double> values) : conditions_(conditions_of(static_cast<Index>(values.size()))), values_(std::move(values)) {}
 
-  /// The upper triangle of a symmetric matrix m [n,n]; its diagonal is not read. Throws ShapeError when m is not square, Error where it is not symmetric to 1e-6 of its largest entry.
+  /// The upper triangle of a symmetric matrix m [n,n]; its diagonal is not read.
+  /// Throws ShapeError when m is not square, Error where it is not symmetric to 1e-6 of its largest entry.
   static Rdm from_matrix(In<double> m) {
     require<ShapeError>(m.shape.rank() == 2 && m.shape[0] == m.shape[1], "Rdm::from_matrix: a matrix of shape ", m.shape, "; a square one is needed");
     const Index n = m.shape[0];
@@ -76,7 +78,8 @@ class Rdm {
     return m;
   }
 
-  /// The RDM of the conditions at `index`, in that order and as often as they appear; a pair of twice the same condition is NaN. Throws Error on an index out of range.
+  /// The RDM of the conditions at `index`, in that order and as often as they appear; a pair of twice the same condition is NaN.
+  /// Throws Error on an index out of range.
   Rdm selected(std::span<const Index> index) const {
     const Index n = static_cast<Index>(index.size());
     Rdm rdm(n);

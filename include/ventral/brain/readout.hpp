@@ -127,7 +127,8 @@ struct ColumnScaling {
 /// Fits a linear classifier of stimuli x [n,features] (float or double; model units or recorded sites) with labels [n] in [0, classes), n >= 3.
 /// Least squares predicts +1 for a stimulus of the class and -1 for others and takes the class with the largest prediction.
 /// Throws as fit_ridge and fit_logistic do: other numbers of labels, labels out of range, a class without stimuli, one class only, entries that are
-/// not finite. Source: Hung, Kreiman, Poggio, DiCarlo 2005, Science 310:863; Majaj, Hong, Solomon, DiCarlo 2015, J Neurosci 35:13402.
+/// not finite; with several logistic penalties also a class of fewer stimuli than inner folds. Source: Hung, Kreiman, Poggio, DiCarlo 2005, Science
+/// 310:863; Majaj, Hong, Solomon, DiCarlo 2015, J Neurosci 35:13402.
 template <class T>
 Readout fit_readout(TensorRef<const T> x, std::span<const Index> labels, Index classes, const ReadoutOptions& options = {}) {
   require<ShapeError>(x.shape.rank() == 2, "fit_readout: features of shape ", x.shape, "; needs [stimuli,features]");

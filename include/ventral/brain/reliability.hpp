@@ -62,19 +62,21 @@ inline Tensor<double> mean_over_trials(In<double> trials) {
   return detail::mean_of_trials(trials, [](Index) { return true; });
 }
 
-/// Pearson correlation over stimuli of each column of a with the same column of b, both [stimuli,sites]; pairs with a NaN are left out, constants are NaN.
-/// Throws ShapeError when the shapes differ.
+/// Pearson correlation over stimuli of each column of a with the same column of b, both [stimuli,sites]; pairs with a NaN are left out, constants are
+/// NaN. Throws ShapeError when the shapes differ.
 inline std::vector<double> site_correlations(In<double> a, In<double> b) {
-  require<ShapeError>(a.shape.rank() == 2 && a.shape == b.shape, "site_correlations: ", a.shape, " against ", b.shape, "; needs the same [stimuli,sites]");
+  require<ShapeError>(a.shape.rank() == 2 && a.shape == b.shape, "site_correlations: ", a.shape, " against ", b.shape,
+                      "; needs the same [stimuli,sites]");
   std::vector<double> r;
   for (Index j = 0; j < a.shape[1]; ++j) r.push_back(pearson(detail::column_of(a, j), detail::column_of(b, j)));
   return r;
 }
 
-/// `splits` random divisions of the repetitions into halves, [splits,repetitions]: 1 = first half, 0 = second, which gets the extra one of an odd count.
-/// Split i draws from random.fork(i). Throws Error below 2 repetitions or 1 split.
+/// `splits` random divisions of the repetitions into halves, [splits,repetitions]: 1 = first half, 0 = second, which gets the extra one of an odd
+/// count. Split i draws from random.fork(i). Throws Error below 2 repetitions or 1 split.
 inline Tensor<Index> random_halves(Index repetitions, Index splits, const Random& random) {
-  require(repetitions >= 2 && splits >= 1, "random_halves: ", splits, " splits of ", repetitions, " repetitions; needs at least 1 split and 2 repetitions");
+  require(repetitions >= 2 && splits >= 1, "random_halves: ", splits, " splits of ", repetitions,
+          " repetitions; needs at least 1 split and 2 repetitions");
   Tensor<Index> halves({splits, repetitions});
   for (Index s = 0; s < splits; ++s) {
     Index* const row = halves.data() + s * repetitions;
@@ -94,21 +96,22 @@ struct Reliability {
 };
 
 /// Split-half reliability with the Spearman-Brown correction for the halved number of repetitions, 2r / (1 + r).
-/// trials [repetitions,stimuli,sites], NaN where a repetition is missing: means are taken of the trials that exist, and a stimulus without any in one half is left out
-/// of that site's correlation. halves [splits,repetitions], 1 = first half, 0 = second. A constant site is NaN and counted, so is r = -1.
-/// Throws ShapeError when shapes do not fit, Error below 2 repetitions and on a split with an empty half. Source: Spearman 1910; Brown 1910, Br J Psychol 3.
+/// trials [repetitions,stimuli,sites], NaN where a repetition is missing: means are taken of the trials that exist, and a stimulus without any in one
+/// half is left out of that site's correlation. halves [splits,repetitions], 1 = first half, 0 = second. A constant site is NaN and counted, so is r
+/// = -1. Throws ShapeError when shapes do not fit, Error below 2 repetitions and on a split with an empty half. Source: Spearman 1910; Brown 1910, Br
+/// J Psychol 3.
 inline Reliability split_half_reliability(In<double> trials, In<Index> halves) {
   detail::require_trials(trials);
   const Index repetitions = trials.shape[0], sites = trials.shape[2];
-  require<ShapeError>(halves.shape.rank() == 2 && halves.shape[1] == repetitions && halves.shape[0] >= 1, "reliability: halves ", halves.shape, " of ",
-                      repetitions, " repetitions; needs [splits,", repetitions, "]");
+  require<ShapeError>(halves.shape.rank() == 2 && halves.shape[1] == repetitions && halves.shape[0] >= 1, "reliability: halves ", halves.shape,
+                      " of ", repetitions, " repetitions; needs [splits,", repetitions, "]");
   const Index splits = halves.shape[0];
   Reliability result{Tensor<double>({splits, sites}), Tensor<double>({splits, sites}), std::vector<double>(static_cast<std::size_t>(sites), 0.0)};
   for (Index s = 0; s < splits; ++s) {
     const Index* const half = halves.data + s * repetitions;
     const Index first = std::count(half, half + repetitions, Index{1}), second = std::count(half, half + repetitions, Index{0});
-    require(first > 0 && second > 0 && first + second == repetitions, "reliability: split ", s, " has ", first, " repetitions in the first half (1) and ", second,
-            " in the second (0) of ", repetitions);
+    require(first > 0 && second > 0 && first + second == repetitions, "reliability: split ", s, " has ", first,
+            " repetitions in the first half (1) and ", second, " in the second (0) of ", repetitions);
     const Tensor<double> a = detail::mean_of_trials(trials, [&](Index r) { return half[r] == 1; });
     const Tensor<double> b = detail::mean_of_trials(trials, [&](Index r) { return half[r] == 0; });
     const std::vector<double> r = site_correlations(a, b);

@@ -24,9 +24,10 @@ struct GramRidge {
   }
 };
 
-/// fit_ridge from inner products: the same predictions without the features. k [n,n] = Xc Xc', centred on these n training stimuli, both triangles filled;
-/// moved in, it is worked on in place (the Cholesky route needs no second matrix: 800 MB for 10,000 stimuli). y [n,sites].
-/// Throws ShapeError when k and y do not fit, Error when k is not centred or an entry not finite, on penalties that are not positive and on bad folds.
+/// fit_ridge from inner products: the same predictions without the features. k [n,n] = Xc Xc', centred on these n training stimuli, both triangles
+/// filled; moved in, it is worked on in place (the Cholesky route needs no second matrix: 800 MB for 10,000 stimuli). y [n,sites].
+/// Throws ShapeError when k and y do not fit, Error when k is not centred or an entry not finite, on penalties that are not positive and on bad
+/// folds.
 inline GramRidge fit_ridge_gram(Tensor<double> k, In<double> y, const RidgeOptions& options = {}) {
   detail::require_penalties(options);
   CentredColumns yc = centred_columns(TensorRef<const double>(y), "fit_ridge_gram: responses");

@@ -12,7 +12,8 @@ enum class RidgeRoute { automatic, eigen, cholesky };
 
 /// `count` numbers from low to high, evenly spaced in their logarithm. Throws Error unless 0 < low < high and count >= 2.
 inline std::vector<double> log_spaced(double low, double high, Index count) {
-  require(0 < low && low < high && count >= 2, "log_spaced: ", count, " numbers from ", low, " to ", high, "; needs 0 < low < high and at least 2 numbers");
+  require(0 < low && low < high && count >= 2, "log_spaced: ", count, " numbers from ", low, " to ", high,
+          "; needs 0 < low < high and at least 2 numbers");
   std::vector<double> values;
   const double a = std::log10(low), b = std::log10(high);
   for (Index i = 0; i < count; ++i) values.push_back(std::pow(10, a + (b - a) * static_cast<double>(i) / static_cast<double>(count - 1)));
@@ -24,7 +25,7 @@ struct RidgeOptions {
   bool per_site = false;                                     ///< one penalty for each site instead of one for all
   Index folds = 0;                                           ///< 0: leave one stimulus out; k: k contiguous folds, the first n mod k one longer
   std::vector<Index> fold_of = {};                           ///< the fold of each training stimulus, from 0; instead of `folds`
-  RidgeRoute route = RidgeRoute::automatic;                  ///< automatic: eigen with LAPACK up to 6000 rows, or below 200; else Cholesky
+  RidgeRoute route = RidgeRoute::automatic;  ///< automatic: eigen with LAPACK or cuSOLVER up to 6000 rows, or below 200; else Cholesky
 };
 
 namespace detail {
@@ -90,7 +91,7 @@ class RidgePath {
       : a_(std::move(a)), x_(x), y_(y), n_(n), q_(y.dim(1)), r_(a_.dim(0)) {}
 
   void prepare(RidgeRoute route) {
-    eigen_ = route == RidgeRoute::automatic ? (has_lapack() ? r_ <= 6000 : r_ < 200) : route == RidgeRoute::eigen;
+    eigen_ = route == RidgeRoute::automatic ? (has_lapack() || has_cusolver() ? r_ <= 6000 : r_ < 200) : route == RidgeRoute::eigen;
     diagonal_.resize(static_cast<std::size_t>(r_));
     if (!eigen_) {
       for (Index i = 0; i < r_; ++i) diagonal_[static_cast<std::size_t>(i)] = a_[i * r_ + i];
@@ -183,8 +184,10 @@ class RidgePath {
 inline std::vector<std::vector<Index>> ridge_folds(const RidgeOptions& options, Index n) {
   std::vector<std::vector<Index>> folds;
   if (!options.fold_of.empty()) {
-    require<ShapeError>(static_cast<Index>(options.fold_of.size()) == n, "ridge: folds of ", options.fold_of.size(), " stimuli for ", n, " training stimuli");
+    require<ShapeError>(static_cast<Index>(options.fold_of.size()) == n, "ridge: folds of ", options.fold_of.size(), " stimuli for ", n,
+                        " training stimuli");
     const Index count = *std::max_element(options.fold_of.begin(), options.fold_of.end()) + 1;
+    require(count <= n, "ridge: fold ", count - 1, " of ", n, " training stimuli; folds are numbered from 0, none is empty");
     folds.resize(static_cast<std::size_t>(std::max(Index{0}, count)));
     for (Index i = 0; i < n; ++i) {
       const Index fold = options.fold_of[static_cast<std::size_t>(i)];
@@ -237,7 +240,8 @@ inline RidgeChoice choose_penalty(RidgePath& path, Index n, Index q, const Ridge
 
 inline void require_penalties(const RidgeOptions& options) {
   require(!options.penalties.empty(), "ridge: no penalties; at least 1 is needed");
-  for (const double penalty : options.penalties) require(penalty > 0 && std::isfinite(penalty), "ridge: penalty ", penalty, "; positive ones are needed");
+  for (const double penalty : options.penalties)
+    require(penalty > 0 && std::isfinite(penalty), "ridge: penalty ", penalty, "; positive ones are needed");
 }
 
 }  // namespace detail

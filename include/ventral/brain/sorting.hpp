@@ -94,8 +94,8 @@ void sort_within_prefixes(Item* items, Index n, std::uint64_t least, int shift) 
   }
 }
 
-/// Sorts items, given by ascending position, by key, equal keys by position, with `spare` for n more items; returns where they are then, `items` or `spare`.
-/// Radix sort by just enough leading bits to leave few alike, then each group of those by comparison.
+/// Sorts items, given by ascending position, by key, equal keys by position, with `spare` for n more items; returns where they are then, `items` or
+/// `spare`. Radix sort by just enough leading bits to leave few alike, then each group of those by comparison.
 template <class Item>
 Item* radix_sort(Item* items, Item* spare, Index n) {
   if (n < few_to_sort) {
@@ -205,7 +205,8 @@ class ValueSort {
     cpu::parallel_for(chunks_, [&](Index c) {
       std::uint32_t* const next = place_.data() + c * width();
       for (Index i = c * grain_, last = std::min(size(), i + grain_); i < last; ++i)
-        if (const std::uint16_t b = bucket_[i]; b < buckets_.count()) items_[next[b]++] = {sortable(values_[static_cast<std::size_t>(i)]), static_cast<std::uint32_t>(i)};
+        if (const std::uint16_t b = bucket_[i]; b < buckets_.count())
+          items_[next[b]++] = {sortable(values_[static_cast<std::size_t>(i)]), static_cast<std::uint32_t>(i)};
     });
   }
 

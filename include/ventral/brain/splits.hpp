@@ -38,15 +38,31 @@ inline std::map<Index, std::vector<Index>> members_of(std::span<const Index> lab
   return members;
 }
 
-inline void require_folds(Index folds, Index n, const char* of) { require(2 <= folds && folds <= n, "splits: ", folds, " folds of ", n, " ", of, "; needs 2 to ", n); }
+/// Throws Error on a stimulus that is not there, or that serves both sides of a split: a score on what was fitted would be too high.
+inline void require_splits(std::span<const Split> splits, Index stimuli, const char* what) {
+  for (const Split& split : splits) {
+    std::vector<char> fitted(static_cast<std::size_t>(stimuli), 0);
+    const auto check = [&](Index i) { require(0 <= i && i < stimuli, what, ": a split names stimulus ", i, " of ", stimuli); };
+    for (const Index i : split.train) check(i), fitted[static_cast<std::size_t>(i)] = 1;
+    for (const Index i : split.test)
+      check(i), require(!fitted[static_cast<std::size_t>(i)], what, ": a split both fits and tests stimulus ", i);
+  }
+}
+
+inline void require_folds(Index folds, Index n, const char* of) {
+  require(2 <= folds && folds <= n, "splits: ", folds, " folds of ", n, " ", of, "; needs 2 to ", n);
+}
 inline void require_fraction(double f) { require(0 < f && f < 1, "splits: test fraction ", f, "; needs to lie between 0 and 1"); }
 
 /// How many of n go to the test side: fraction n rounded, at least 1, at most n - 1.
-inline Index test_count(Index n, double fraction) { return std::clamp(static_cast<Index>(std::lround(fraction * static_cast<double>(n))), Index{1}, n - 1); }
+inline Index test_count(Index n, double fraction) {
+  return std::clamp(static_cast<Index>(std::lround(fraction * static_cast<double>(n))), Index{1}, n - 1);
+}
 
 }  // namespace detail
 
-/// Contiguous folds of n stimuli, each the test side of one split; the first n mod folds ones are one stimulus longer. Throws Error unless 2 <= folds <= n.
+/// Contiguous folds of n stimuli, each the test side of one split; the first n mod folds ones are one stimulus longer. Throws Error unless 2 <= folds
+/// <= n.
 inline std::vector<Split> k_fold(Index n, Index folds) {
   detail::require_folds(folds, n, "stimuli");
   std::vector<Index> fold_of;
@@ -54,9 +70,9 @@ inline std::vector<Split> k_fold(Index n, Index folds) {
   return detail::splits_by_fold(fold_of, folds);
 }
 
-/// Folds in which every category is spread evenly: the stimuli of each category are shuffled and dealt out in turn, each category going on where the last one stopped,
-/// so that folds differ by at most one stimulus, in all and within a category. category [n], any labels. The same folds for the same random.
-/// Throws Error on a category with fewer stimuli than folds.
+/// Folds in which every category is spread evenly: the stimuli of each category are shuffled and dealt out in turn, each category going on where the
+/// last one stopped, so that folds differ by at most one stimulus, in all and within a category. category [n], any labels. The same folds for the
+/// same random. Throws Error on a category with fewer stimuli than folds.
 inline std::vector<Split> stratified_k_fold(std::span<const Index> category, Index folds, Random random) {
   detail::require_folds(folds, static_cast<Index>(category.size()), "stimuli");
   std::vector<Index> fold_of(category.size());
@@ -70,8 +86,8 @@ inline std::vector<Split> stratified_k_fold(std::span<const Index> category, Ind
   return detail::splits_by_fold(fold_of, folds);
 }
 
-/// Folds that keep groups (objects, sessions) whole: groups in random order, larger ones first, each to the fold with the fewest stimuli so far. group [n], any labels.
-/// Throws Error unless 2 <= folds <= number of groups.
+/// Folds that keep groups (objects, sessions) whole: groups in random order, larger ones first, each to the fold with the fewest stimuli so far.
+/// group [n], any labels. Throws Error unless 2 <= folds <= number of groups.
 inline std::vector<Split> group_k_fold(std::span<const Index> group, Index folds, Random random) {
   std::vector<std::vector<Index>> groups;
   for (auto& [label, members] : detail::members_of(group)) groups.push_back(std::move(members));
@@ -104,11 +120,12 @@ inline std::vector<Split> random_splits(Index n, double test_fraction, Index cou
   return splits;
 }
 
-/// random_splits within every category: round(test_fraction size) stimuli of each go to the test side, at least one to each side. category [n], any labels.
-/// Throws Error on a category of one stimulus.
+/// random_splits within every category: round(test_fraction size) stimuli of each go to the test side, at least one to each side. category [n], any
+/// labels. Throws Error on a category of one stimulus.
 inline std::vector<Split> stratified_splits(std::span<const Index> category, double test_fraction, Index count, const Random& random) {
   detail::require_fraction(test_fraction);
-  require(!category.empty() && count >= 1, "splits: ", count, " random splits of ", category.size(), " stimuli; needs at least 1 split and 2 stimuli");
+  require(!category.empty() && count >= 1, "splits: ", count, " random splits of ", category.size(),
+          " stimuli; needs at least 1 split and 2 stimuli");
   const auto categories = detail::members_of(category);
   std::vector<Split> splits;
   for (Index s = 0; s < count; ++s) {

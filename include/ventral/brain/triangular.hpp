@@ -85,8 +85,8 @@ inline void invert_triangular(double* l, Index n, Index stride) {
   invert_triangular(l22, r, stride);
 }
 
-/// Adds alpha A A' to the lower triangle of c [n,n], A [n,k] (as multiplied: `transposed` when stored [k,n]). Above the diagonal nothing is read or written.
-/// n^2 k operations: half of a full product.
+/// Adds alpha A A' to the lower triangle of c [n,n], A [n,k] (as multiplied: `transposed` when stored [k,n]). Above the diagonal nothing is read or
+/// written. n^2 k operations: half of a full product.
 inline void add_symmetric_product(Index n, Index k, double alpha, cpu::Matrix<double> a, double* c, Index c_stride) {
   const auto rows_from = [&](Index i) { return a.transposed ? a.data + i : a.data + i * a.stride; };
   if (n <= detail::triangle_leaf) {

@@ -184,11 +184,11 @@ inline void require_weighted(std::span<const ModelRdm> models, std::span<const R
 /// For each fold of conditions and each subject: w >= 0 with the smallest mean (d - sum_m w_m d_m)^2 + penalty |w|^2, d the mean RDM of the other
 /// subjects over pairs of the other conditions, models scaled to mean square 1 (d and the models centred unless the comparator is cosine, cosine_cov
 /// or bures); the score compares sum_m w_m d_m with the
-/// held-out subject over pairs within the held-out conditions. The penalty is chosen the same way within the training data only: nothing that is scored was
-/// seen by a fit or a choice. Undefined: the score of a fold whose weights are all 0 under a comparator that is NaN for a constant; means leave such
-/// folds out. Throws Error for no models, no subjects, fewer than two subjects, no penalty or a negative one, fewer than two folds; ShapeError for
-/// differing numbers of conditions (the model is named) and fewer than three conditions to a fold. Cost: folds x subjects x (1 + inner folds x
-/// training subjects) fits of models^2 x pairs, in parallel; same bits on any threads.
+/// held-out subject over pairs within the held-out conditions. The penalty is chosen the same way within the training data only: nothing that is
+/// scored was seen by a fit or a choice. Undefined: the score of a fold whose weights are all 0 under a comparator that is NaN for a constant; means
+/// leave such folds out. Throws Error for no models, no subjects, fewer than two subjects, no penalty or a negative one, fewer than two folds;
+/// ShapeError for differing numbers of conditions (the model is named) and fewer than three conditions to a fold. Cost: folds x subjects x (1 + inner
+/// folds x training subjects) fits of models^2 x pairs, in parallel; same bits on any threads.
 /// Source: Khaligh-Razavi, Kriegeskorte 2014, PLoS Comput Biol 10:e1003915 (weighted models); Lawson, Hanson 1974 (non-negative least squares).
 inline WeightedEvaluation evaluate_weighted_model(std::span<const ModelRdm> models, std::span<const Rdm> subjects,
                                                   const WeightedModelOptions& options = {}) {

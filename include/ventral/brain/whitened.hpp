@@ -12,12 +12,14 @@ namespace detail {
 class CentredRdm {
  public:
   /// `less_mean` takes the mean dissimilarity off first.
-  CentredRdm(const Rdm& rdm, bool less_mean) : values_(rdm.values()), n_(rdm.conditions()), row_mean_(static_cast<std::size_t>(rdm.conditions()), 0.0) {
+  CentredRdm(const Rdm& rdm, bool less_mean)
+      : values_(rdm.values()), n_(rdm.conditions()), row_mean_(static_cast<std::size_t>(rdm.conditions()), 0.0) {
     double largest = 0;
     for (const double v : values_) {
       if (!std::isfinite(v)) return;  // norm_ stays undefined
       largest = std::max(largest, std::abs(v));
     }
+    if (values_.empty()) return;
     scale_ = unit_scale(largest);
     if (less_mean) {
       const double first = values_[0] * scale_;
@@ -38,7 +40,8 @@ class CentredRdm {
       for (Index i = first; i < last; ++i) {
         double sum = 0;
         const double a = row_offset(i), b = other.row_offset(i);
-        for (Index j = i + 1, k = pair_position(n_, i, j); j < n_; ++j, ++k) sum += (entry(k) + a + column_offset(j)) * (other.entry(k) + b + other.column_offset(j));
+        for (Index j = i + 1, k = pair_position(n_, i, j); j < n_; ++j, ++k)
+          sum += (entry(k) + a + column_offset(j)) * (other.entry(k) + b + other.column_offset(j));
         rows[static_cast<std::size_t>(i)] = 2 * sum + (a + column_offset(i)) * (b + other.column_offset(i));
       }
     });
@@ -77,8 +80,9 @@ inline void require_same_conditions(const char* what, Index a, Index b) {
 
 }  // namespace detail
 
-/// Whitened cosine: v' V^-1 w / sqrt(v' V^-1 v w' V^-1 w), V_(ij)(kl) = (c_ij . c_kl)^2, c_ij = e_i - e_j: allows for the covariance of dissimilarities
-/// that share a condition. Equals the cosine of the doubly centred -D/2 matrices, which is how it is computed, and linear CKA when D are squared distances.
+/// Whitened cosine: v' V^-1 w / sqrt(v' V^-1 v w' V^-1 w), V_(ij)(kl) = (c_ij . c_kl)^2, c_ij = e_i - e_j: allows for the covariance of
+/// dissimilarities that share a condition. Equals the cosine of the doubly centred -D/2 matrices, which is how it is computed, and linear CKA when D
+/// are squared distances.
 /// In [-1, 1]; NaN when an RDM is zero, infinite or NaN anywhere: without one pair the matrix cannot be centred, so here pairs are not left out.
 /// Throws ShapeError when the conditions differ. O(n^2); V, of n^4 entries, is never built.
 /// Source: Diedrichsen et al. 2021, Neurons Behav Data Anal Theory 5(3).
@@ -87,7 +91,8 @@ inline double whitened_cosine(const Rdm& a, const Rdm& b) {
   return detail::centred_cosine(detail::CentredRdm(a, false), detail::CentredRdm(b, false));
 }
 
-/// Whitened correlation: the whitened cosine of the RDMs less their mean dissimilarity; NaN also when an RDM is constant. Otherwise as whitened_cosine.
+/// Whitened correlation: the whitened cosine of the RDMs less their mean dissimilarity; NaN also when an RDM is constant. Otherwise as
+/// whitened_cosine.
 inline double whitened_correlation(const Rdm& a, const Rdm& b) {
   detail::require_same_conditions("whitened_correlation", a.conditions(), b.conditions());
   return detail::centred_cosine(detail::CentredRdm(a, true), detail::CentredRdm(b, true));

@@ -79,7 +79,8 @@ class ImagePainter {
     for (int t = 0; t < Surface::side; ++t)
       for (int s = 0; s < Surface::side; ++s) {
         float& cell = surface_.tile[t * Surface::side + s];
-        if (pattern == 1) cell = 1 + ((s * (slope & 1) + t * (slope < 2 ? 1 : slope - 2)) / width % 2 ? depth : -depth);
+        const int along[] = {s, t, s + t, s - t + Surface::side};
+        if (pattern == 1) cell = 1 + (along[slope] / width % 2 ? depth : -depth);
         else if (pattern == 2 && (t % 4 || s % 4)) cell = surface_.tile[(t & ~3) * Surface::side + (s & ~3)];
         else cell = 1 + coarse(-depth, depth);
       }

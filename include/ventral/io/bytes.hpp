@@ -38,7 +38,9 @@ void append_number(Bytes& out, U value, std::endian order) {
   for (std::size_t i = 0; i < sizeof(U); ++i) out.push_back(held[order == std::endian::native ? i : sizeof(U) - 1 - i]);
 }
 
-inline void append_text(Bytes& out, std::string_view text) { out.insert(out.end(), text.begin(), text.end()); }
+inline void append_text(Bytes& out, std::string_view text) {
+  for (const char c : text) out.push_back(static_cast<std::uint8_t>(c));  // g++ 12 warns, wrongly, of insert() at -O3
+}
 
 }  // namespace detail
 

@@ -29,11 +29,13 @@ inline double gabor_sigma(double wavelength, double octaves) {
 /// Samples a Gabor function on size x size pixels about their centre, with zero mean and a sum of squares of 1:
 /// g = exp(-(u^2 + aspect^2 v^2) / (2 sigma^2)) (cos(2 pi u / wavelength + phase) - c), where u = x cos(orientation) + y sin(orientation) and
 /// v = y cos(orientation) - x sin(orientation); c takes the mean away in the shape of the envelope, so that the support stays compact.
-/// Returns [size,size], rows downwards. Throws Error when a parameter is not positive, ShapeError below two pixels.
+/// Returns [size,size], rows downwards. Throws Error when a parameter is not positive, for a wavelength of at most two pixels (the sampling theorem:
+/// a sine of two pixels is 0 on all of them) and for one so long that the pixels see no change; ShapeError below two pixels.
 /// Sources: Jones, Palmer 1987, J Neurophysiol 58; Daugman 1985, JOSA A 2.
 [[gnu::cold]] inline Tensor<double> gabor_filter(const Gabor& g, Index size) {
   require(g.wavelength > 0 && g.sigma > 0 && g.aspect > 0, "gabor_filter: wavelength ", g.wavelength, ", sigma ", g.sigma, " and aspect ", g.aspect,
           " must be positive");
+  require(g.wavelength > 2, "gabor_filter: a wavelength of ", g.wavelength, " pixels; more than 2 are needed to sample a grating");
   require<ShapeError>(size >= 2, "gabor_filter: ", size, " pixels; at least 2 are needed");
   Tensor<double> envelope({size, size}), filter({size, size});
   const double centre = static_cast<double>(size - 1) / 2, reach = static_cast<double>(size) / 2, c = std::cos(g.orientation),
@@ -50,6 +52,7 @@ inline double gabor_sigma(double wavelength, double octaves) {
     filter[i] -= sum / weight * envelope[i];
     square += filter[i] * filter[i];
   }
+  require(square > 1e-24 * weight * weight, "gabor_filter: a wavelength of ", g.wavelength, " hardly varies over ", size, "x", size, " pixels");
   for (double& v : filter) v /= std::sqrt(square);
   return filter;
 }

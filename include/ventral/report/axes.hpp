@@ -3,13 +3,14 @@
 
 namespace ventral::inline v0::report {
 
-/// A range of values with ticks at multiples of `step`, 1, 2 or 5 times a power of ten.
+/// A range of values with ticks at the multiples of `step` in it, 1, 2 or 5 times a power of ten.
 struct Axis {
   double low = 0, high = 1, step = 0.2;
 
-  int ticks() const { return static_cast<int>(std::lround((high - low) / step)) + 1; }
+  double first() const { return std::ceil(low / step - 1e-6); }
+  int ticks() const { return static_cast<int>(std::floor(high / step + 1e-6) - first()) + 1; }
   double tick(int i) const {
-    const double v = (std::round(low / step) + i) * step;
+    const double v = (first() + i) * step;
     return std::abs(v) < step * 1e-9 ? 0 : v;
   }
   std::string tick_label(int i) const {

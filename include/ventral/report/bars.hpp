@@ -227,6 +227,7 @@ inline Figure draw(const BarChart& chart) {
 
   constexpr double height = 240;
   Frame f{0, 0, l.centre.back() + l.slot / 2, height, {}, nice_axis(extent.low, extent.high, 6)};
+  if (extent.low < 0) f.up.low = std::max(f.up.low, extent.low - 0.02 * (extent.high - extent.low));  // no empty room for a whisker just below 0
   f.left = std::max(l.left, vertical_axis_room(f.up, height, chart.y_label)) + 6;
   l.right_room = std::max(l.right_room, 10.0);
   double legend = 0;

@@ -30,12 +30,16 @@ class Page {
   void add(const Chart& chart, std::string_view caption = {}) {
     add(draw(chart), caption);
   }
-  /// Small figures side by side, as many as fit in the width.
+  /// Small figures side by side, as many as fit in the width; the caption, below them, names them by their numbers.
   void row(const std::vector<Figure>& figures, std::string_view caption = {}) {
+    const Index first = figures_ + 1;
     body_ += "<div class=\"row\">\n";
     for (const Figure& f : figures) body_ += rendered(f, {});
     body_ += "</div>\n";
-    if (!caption.empty()) body_ += concat("<p class=\"caption\">", escaped(caption), "</p>\n");
+    if (caption.empty() || figures.empty()) return;
+    const std::string numbers = first == figures_ ? concat("Figure ", first)
+                                                  : concat("Figures ", first, first + 1 == figures_ ? " and " : " to ", figures_);
+    body_ += concat("<p class=\"caption\"><b>", numbers, ".</b> ", escaped(caption), "</p>\n");
   }
   void table(const Table& table, std::string_view caption = {}) {
     const std::string name = concat("table-", ++tables_, ".csv");
@@ -46,7 +50,10 @@ class Page {
   /// The whole page. Links to the files too large to be embedded (see write) begin with `prefix`.
   std::string html(std::string_view prefix = {}) const {
     std::string body = body_;
-    for (std::size_t at = 0; (at = body.find(prefix_mark, at)) != body.npos;) body.replace(at, prefix_mark.size(), escaped(prefix));
+    for (std::size_t at = 0; (at = body.find(prefix_mark, at)) != body.npos;) {
+      const bool link = std::string_view(body).substr(0, at).ends_with("href=\"");
+      body.replace(at, prefix_mark.size(), link ? url_text(prefix) : escaped(prefix));
+    }
     return concat(
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n<meta name=\"viewport\" content=\"width=device-width, "
         "initial-scale=1\"/>\n",
@@ -79,10 +86,23 @@ figcaption b,.caption b{color:var(--ink)}
 .row{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(20rem,100%),1fr));gap:0 1rem}.row figure{margin:.5rem 0}
 .scroll{overflow-x:auto}table{border-collapse:collapse;font-size:.85rem;font-variant-numeric:tabular-nums}
 th,td{padding:.2rem .7rem;border-bottom:1px solid var(--grid);text-align:left}
-th{border-bottom-color:var(--line)}td.number{text-align:right;white-space:nowrap}
+th{border-bottom-color:var(--line)}.number{text-align:right}td.number{white-space:nowrap}
 details{font-size:.85rem;margin-top:.3rem}summary{cursor:pointer;color:var(--soft)}a{color:var(--s0)}.files{font-size:.85rem;margin:.3rem 0}
 @media print{body{max-width:none;padding:0;font-size:11pt}details,.files{display:none}}
 )";
+
+  /// A file name as part of a link: # ? % : and the like escaped.
+  static std::string url_text(std::string_view name) {
+    constexpr char digit[] = "0123456789ABCDEF";
+    std::string out;
+    for (const char c : name) {
+      const auto byte = static_cast<unsigned char>(c);
+      const bool plain = (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '-' || c == '.' || c == '_';
+      if (plain) out += c;
+      else out += '%', out += digit[byte >> 4], out += digit[byte & 15];
+    }
+    return out;
+  }
 
   std::string rendered(const Figure& f, std::string_view caption) {
     const std::string label = concat("figure-", ++figures_);

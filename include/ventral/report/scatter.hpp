@@ -56,12 +56,12 @@ inline Index draw_point_labels(Svg& svg, const Frame& f, const std::vector<Point
       constexpr int across[] = {1, -1, 0, 0, 1, 1, -1, -1}, down[] = {0, 0, -1, 1, -1, 1, -1, 1};
       const int side = across[i % 8], ring = i / 8;  // beside the point, else further off with a line
       const double reach = 8.0 + 11 * ring, dx = side * reach, dy = down[i % 8] * (reach + 2);
-      const double at = side > 0 ? x + dx : side < 0 ? x + dx - w : x - w / 2, base = y + dy + 4;
+      const double at = x + dx - (side > 0 ? 0 : side < 0 ? w : w / 2), base = y + dy + 4;
       const LabelBox box{at, base - 10, at + w, base + 3};
       if (box.left < f.left + 2 || box.right > f.right() + 4 || box.top < f.top - 4 || box.bottom > f.bottom()) continue;
       if (std::any_of(taken.begin(), taken.end(), [&](const LabelBox& o) { return box.meets(o); })) continue;
       if (ring > 0) svg.line(x + 0.5 * dx, y + 0.5 * dy, x + 0.95 * dx, y + 0.9 * dy, "rule");
-      svg.text(at, base, p.label, "small halo");
+      svg.text(x + dx, base, p.label, "small halo", side > 0 ? Anchor::start : side < 0 ? Anchor::end : Anchor::middle);
       taken.push_back(box);
       placed = true;
     }
@@ -144,7 +144,7 @@ inline Figure draw(const Scatter& s) {
                         c.pairs < 4    ? ": too few for an interval. "
                         : c.pairs < 10 ? ": few points, a wide and approximate interval. "
                                        : ". ");
-  if (missing) figure.note += concat(missing, " points are undefined and not drawn. ");
+  if (missing) figure.note += concat(missing, " of ", s.points.size(), " points are undefined and not drawn. ");
   if (unlabelled) figure.note += concat(unlabelled, " labels found no place; the table names all points. ");
   return figure;
 }

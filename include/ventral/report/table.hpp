@@ -43,10 +43,10 @@ class Table {
   /// A line of names, then one for each row; numbers exact, NaN as NaN, text quoted where needed, lines end in \n.
   std::string csv() const {
     std::string out;
-    for (std::size_t c = 0; c < columns_.size(); ++c) out += (c ? "," : "") + csv_field(columns_[c]);
+    for (std::size_t c = 0; c < columns_.size(); ++c) out += concat(c ? "," : "", csv_field(columns_[c]));
     out += '\n';
     for (const auto& row : rows_) {
-      for (std::size_t c = 0; c < row.size(); ++c) out += (c ? "," : "") + row[c].csv();
+      for (std::size_t c = 0; c < row.size(); ++c) out += concat(c ? "," : "", row[c].csv());
       out += '\n';
     }
     return out;
@@ -54,11 +54,14 @@ class Table {
   /// A <table> of the first `most` rows, all text escaped.
   std::string html(std::size_t most = 500) const {
     std::string out = "<div class=\"scroll\"><table><thead><tr>";
-    for (const auto& c : columns_) out += "<th scope=\"col\">" + escaped(c) + "</th>";
+    for (std::size_t c = 0; c < columns_.size(); ++c) {
+      const bool numbers = !rows_.empty() && rows_[0][c].is_number;
+      out += concat("<th scope=\"col\"", numbers ? " class=\"number\">" : ">", escaped(columns_[c]), "</th>");
+    }
     out += "</tr></thead><tbody>\n";
     for (std::size_t r = 0; r < std::min(most, rows_.size()); ++r) {
       out += "<tr>";
-      for (const Cell& c : rows_[r]) out += (c.is_number ? "<td class=\"number\">" : "<td>") + escaped(c.shown()) + "</td>";
+      for (const Cell& c : rows_[r]) out += concat(c.is_number ? "<td class=\"number\">" : "<td>", escaped(c.shown()), "</td>");
       out += "</tr>\n";
     }
     out += "</tbody></table></div>\n";
