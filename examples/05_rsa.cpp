@@ -117,7 +117,7 @@ int example(int argc, char** argv) {
   const auto add_picture = [&](const std::string& title, const brain::Rdm& rdm) {
     pictures.push_back(draw(report::RdmPicture{.title = title, .rdm = rdm, .blocks = category_blocks(data)}));
   };
-  for (const Area& area : data.areas) add_picture(area.name, mean_rdm(area));
+  for (const Area& area : data.areas) add_picture(area.name, mean_rdm(area.subjects));
   for (const brain::ModelRdm& m : rdms)
     if (m.name == "Gabor energy" || m.name.starts_with("trained")) add_picture(m.name, m.rdm);
   page.row(pictures, "Areas: means over subjects. Rank percentiles: dark pairs of images are alike; a dark square is a category seen as one.");
@@ -130,7 +130,7 @@ int example(int argc, char** argv) {
     const std::string text = to_string(e);
     std::printf("\n%s\n%s", area.name.c_str(), text.substr(0, text.find("\npair ") + 1).c_str());  // all pairs would be long
     std::printf("Spearman with the mean RDM:");
-    for (const brain::ModelRdm& m : rdms) std::printf(" %s %.3f;", m.name.c_str(), compare(m.rdm, mean_rdm(area), brain::Comparator::spearman));
+    for (const brain::ModelRdm& m : rdms) std::printf(" %s %.3f;", m.name.c_str(), compare(m.rdm, mean_rdm(area.subjects), brain::Comparator::spearman));
     std::printf("\n");
     add_planned(planned, area, e);
     page.add(chart(area, e, models),

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/cholesky.hpp"
 
 #include <doctest/doctest.h>
@@ -8,15 +9,11 @@
 #include "ventral/random.hpp"
 
 using namespace ventral;
+using test::largest_difference;
+using test::message_of;
+using test::random_tensor;
 
 namespace {
-
-Tensor<double> random_matrix(Index rows, Index columns, std::uint64_t seed) {
-  Random random(seed);
-  Tensor<double> m({rows, columns});
-  for (double& v : m) v = random.normal();
-  return m;
-}
 
 Tensor<double> product(const Tensor<double>& a, const Tensor<double>& b) {
   Tensor<double> c({a.dim(0), b.dim(1)});
@@ -32,35 +29,18 @@ Tensor<double> transposed(const Tensor<double>& a) {
   return t;
 }
 
-double largest_difference(const Tensor<double>& a, const Tensor<double>& b) {
-  REQUIRE(a.shape() == b.shape());
-  double largest = 0;
-  for (Index i = 0; i < a.size(); ++i) largest = std::max(largest, std::abs(a[i] - b[i]));
-  return largest;
-}
-
 /// Positive definite, condition number about 10.
 Tensor<double> spd(Index n, std::uint64_t seed) {
-  Tensor<double> a = brain::symmetric_product(random_matrix(n, 2 * n + 3, seed));
+  Tensor<double> a = brain::symmetric_product(random_tensor<double>({n, 2 * n + 3}, seed));
   for (Index i = 0; i < n; ++i) a[i * n + i] += static_cast<double>(n);
   return a;
-}
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 }  // namespace
 
 TEST_CASE("cholesky: symmetric_product is A A' and A'A") {
   for (const Index n : {1, 7, 100, 211}) {
-    const Tensor<double> a = random_matrix(n, 37, 1);
+    const Tensor<double> a = random_tensor<double>({n, 37}, 1);
     CHECK(largest_difference(brain::symmetric_product(a), product(a, transposed(a))) < 1e-12);
     CHECK(largest_difference(brain::symmetric_product(a, true), product(transposed(a), a)) < 1e-11);
   }
@@ -98,7 +78,7 @@ TEST_CASE("cholesky: in place, nothing above the diagonal is touched") {
 
 TEST_CASE("cholesky: the four triangular systems") {
   const Index n = 203, q = 5;
-  const Tensor<double> l = brain::cholesky(spd(n, 4)), tall = random_matrix(n, q, 5), wide = random_matrix(q, n, 6), lt = transposed(l);
+  const Tensor<double> l = brain::cholesky(spd(n, 4)), tall = random_tensor<double>({n, q}, 5), wide = random_tensor<double>({q, n}, 6), lt = transposed(l);
   using enum brain::TriangularSystem;
   for (const auto system : {left, left_transposed, right, right_transposed}) {
     const bool on_left = system == left || system == left_transposed, turned = system == left_transposed || system == right_transposed;
@@ -151,7 +131,7 @@ TEST_CASE("cholesky: bad input is named") {
 
 TEST_CASE("decompositions: A = sum of values times outer products of orthonormal vectors, ascending") {
   for (const Index n : {1, 2, 40, 260}) {  // 260: LAPACK where it is found
-    Tensor<double> a = brain::symmetric_product(random_matrix(n, n, 10));
+    Tensor<double> a = brain::symmetric_product(random_tensor<double>({n, n}, 10));
     for (Index i = 0; i < n; ++i) a[i * n + i] -= static_cast<double>(n);  // some eigenvalues negative
     const brain::SymmetricEigen e = brain::symmetric_eigen(a.clone());
     Tensor<double> scaled = e.vectors.clone();

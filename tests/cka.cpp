@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/cka.hpp"
 
 #include <doctest/doctest.h>
@@ -9,16 +10,10 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
+using test::random_tensor;
 
 namespace {
-
-template <class T>
-Tensor<T> normal_tensor(Shape shape, std::uint64_t seed, double mean = 0) {
-  Random random(seed);
-  Tensor<T> x(shape);
-  for (T& v : x) v = static_cast<T>(random.normal(mean, 1));
-  return x;
-}
 
 /// |X'Y|^2 / (|X'X| |Y'Y|) of centred features, product by product.
 template <class T, class U>
@@ -46,22 +41,12 @@ double cka_by_features(const Tensor<T>& x, const Tensor<U>& y) {
   return squared_norm(a, b) / std::sqrt(squared_norm(a, a) * squared_norm(b, b));
 }
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
 }  // namespace
 
 TEST_CASE("cka: features, Gram matrices and squared Euclidean RDMs give one number, for few and many features, float and double") {
   for (const Index p : {1, 3, 40}) {
-    const Tensor<double> x = normal_tensor<double>({12, p}, 1, 5);
-    const Tensor<float> y = normal_tensor<float>({12, 7}, 2, -3);
+    const Tensor<double> x = random_tensor<double>({12, p}, 1, 5);
+    const Tensor<float> y = random_tensor<float>({12, 7}, 2, -3);
     const double expected = cka_by_features(x, y);
     CHECK(linear_cka(x, y) == doctest::Approx(expected).epsilon(1e-12));
     CHECK(linear_cka(y, x) == doctest::Approx(expected).epsilon(1e-12));
@@ -73,17 +58,17 @@ TEST_CASE("cka: features, Gram matrices and squared Euclidean RDMs give one numb
 }
 
 TEST_CASE("cka: undefined for constant or undefined features, precise for bad shapes") {
-  const Tensor<double> x = normal_tensor<double>({6, 4}, 1), five = normal_tensor<double>({5, 4}, 1);
+  const Tensor<double> x = random_tensor<double>({6, 4}, 1), five = random_tensor<double>({5, 4}, 1);
   CHECK(std::isnan(linear_cka(x, Tensor<double>::full({6, 3}, 0.1))));
   CHECK(std::isnan(linear_cka(x, Tensor<double>({6, 3}))));
-  CHECK(std::isnan(linear_cka(normal_tensor<double>({300, 2}, 1), Tensor<double>::full({300, 2}, 0.1))));
+  CHECK(std::isnan(linear_cka(random_tensor<double>({300, 2}, 1), Tensor<double>::full({300, 2}, 0.1))));
   Tensor<double> hole = x.clone();
   hole[3] = NAN;
   CHECK(std::isnan(linear_cka(x, hole)));
-  CHECK(error_of([&] { linear_cka(x, five); }) == "linear_cka: 6 and 5 conditions; they must be of the same conditions");
-  CHECK(error_of([&] { linear_cka(x.reshaped({24}), x.ref()); }) ==
+  CHECK(message_of([&] { linear_cka(x, five); }) == "linear_cka: 6 and 5 conditions; they must be of the same conditions");
+  CHECK(message_of([&] { linear_cka(x.reshaped({24}), x.ref()); }) ==
         "linear_cka: features of shapes [24] and [6,4]; [conditions, features] is needed");
-  CHECK(error_of([&] { linear_cka_of_grams(x, x); }) == "linear_cka: a Gram matrix of shape [6,4]; a square one is needed");
-  CHECK(error_of([&] { linear_cka_of_grams(gram(x).centred, gram(five).centred); }) ==
+  CHECK(message_of([&] { linear_cka_of_grams(x, x); }) == "linear_cka: a Gram matrix of shape [6,4]; a square one is needed");
+  CHECK(message_of([&] { linear_cka_of_grams(gram(x).centred, gram(five).centred); }) ==
         "linear_cka: 6 and 5 conditions; they must be of the same conditions");
 }

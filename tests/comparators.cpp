@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/comparators.hpp"
 
 #include <doctest/doctest.h>
@@ -10,6 +11,7 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
 
@@ -86,16 +88,6 @@ double whitened_by_definition(const Rdm& a, const Rdm& b, bool less_mean) {
   return dot(x, vy) / std::sqrt(dot(x, vx) * dot(y, vy));
 }
 
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
-}
-
 }  // namespace
 
 TEST_CASE("comparators: Pearson and cosine of vectors far from 0, tiny, huge, constant, with NaN") {
@@ -157,7 +149,7 @@ TEST_CASE("comparators: names") {
   for (const Comparator c : all_comparators) CHECK(comparator_named(name(c)) == c);
   CHECK(std::string(name(Comparator::bures)) == "bures");
   CHECK(std::string(name(Comparator::corr_cov)) == "corr_cov");
-  CHECK(error_of([] { comparator_named("kendall"); }) ==
+  CHECK(message_of([] { comparator_named("kendall"); }) ==
         "no comparator 'kendall'; there are tau_a, tau_b, spearman, rho_a, pearson, cosine, corr_cov, cosine_cov, bures");
 }
 
@@ -234,14 +226,14 @@ TEST_CASE("comparators: stacks agree with single comparisons; zero, constant and
   cpu::set_threads(threads);
   CHECK(compare({}, b, Comparator::tau_a).shape() == Shape{0, 6});
   for (const Comparator c : all_comparators) CHECK(std::isnan(compare(Rdm(), Rdm(), c)));
-  CHECK(error_of([&] { compare(a[0], Rdm(7), Comparator::spearman); }) == "compare: RDMs of 9 and 7 conditions; they must be of the same conditions");
-  CHECK(error_of([&] { whitened_cosine(a[0], Rdm(7)); }) == "whitened_cosine: RDMs of 9 and 7 conditions; they must be of the same conditions");
-  CHECK(error_of([&] { bures_similarity(a[0], Rdm(7)); }) == "bures_similarity: RDMs of 9 and 7 conditions; they must be of the same conditions");
-  CHECK(error_of([&] { pearson(Vector{1}, Vector{}); }) == "pearson: vectors of 1 and 0 elements; they must be equally long");
+  CHECK(message_of([&] { compare(a[0], Rdm(7), Comparator::spearman); }) == "compare: RDMs of 9 and 7 conditions; they must be of the same conditions");
+  CHECK(message_of([&] { whitened_cosine(a[0], Rdm(7)); }) == "whitened_cosine: RDMs of 9 and 7 conditions; they must be of the same conditions");
+  CHECK(message_of([&] { bures_similarity(a[0], Rdm(7)); }) == "bures_similarity: RDMs of 9 and 7 conditions; they must be of the same conditions");
+  CHECK(message_of([&] { pearson(Vector{1}, Vector{}); }) == "pearson: vectors of 1 and 0 elements; they must be equally long");
   const RankedVector x(Vector{1, 2, 3}), bare = RankedVector::without_values(Vector{1, 2, 3});
-  CHECK(error_of([&] { weighted_compare(x, x, {}, Comparator::bures); }) ==
+  CHECK(message_of([&] { weighted_compare(x, x, {}, Comparator::bures); }) ==
         "weighted_compare: bures is defined for whole RDMs only, not for elements with multiplicities");
-  CHECK(error_of([&] { weighted_compare(x, bare, {}, Comparator::cosine); }) ==
+  CHECK(message_of([&] { weighted_compare(x, bare, {}, Comparator::cosine); }) ==
         "weighted_compare: cosine needs values; the vectors were ranked without");
 }
 
@@ -275,7 +267,7 @@ TEST_CASE("comparators: partial correlation by the recursion formula, with redun
   Vector left_out = y;
   left_out[6] = nan_value;
   CHECK(partial_correlation(holes, left_out, none) == doctest::Approx(pearson(holes, left_out)).epsilon(1e-13));
-  CHECK(error_of([&] { partial_correlation(x, y, none, Comparator::tau_a); }) == "partial_correlation: by pearson or spearman, not by tau_a");
-  CHECK(error_of([&] { partial_correlation(x, Vector{1}, none); }) == "partial_correlation: vectors of 80 and 1 elements; they must be equally long");
-  CHECK(error_of([&] { partial_correlation(x, y, std::vector<Vector>{c, {1, 2}}); }) == "partial_correlation: control 1 has 2 elements, x has 80");
+  CHECK(message_of([&] { partial_correlation(x, y, none, Comparator::tau_a); }) == "partial_correlation: by pearson or spearman, not by tau_a");
+  CHECK(message_of([&] { partial_correlation(x, Vector{1}, none); }) == "partial_correlation: vectors of 80 and 1 elements; they must be equally long");
+  CHECK(message_of([&] { partial_correlation(x, y, std::vector<Vector>{c, {1, 2}}); }) == "partial_correlation: control 1 has 2 elements, x has 80");
 }

@@ -1,21 +1,13 @@
+#include "helpers.hpp"
 #include "ventral/brain/decoding.hpp"
 
 #include <doctest/doctest.h>
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
-
-template <class E, class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const E& e) {
-    return e.what();
-  }
-  return "no exception";
-}
 
 /// n stimuli in `classes` classes in turn, their features normal about class centres `apart` from each other.
 struct Stimuli {

@@ -11,9 +11,6 @@ using namespace ventral::brain;
 
 namespace {
 
-constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean,
-                                      Distance::squared_euclidean_per_feature};
-
 /// The definition, in long double; 1 - x.y / (|x| |y|) as half the squared distance of unit vectors, which keeps its digits.
 template <class T>
 double by_definition(const T* x, const T* y, Index p, Distance distance) {

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/explained_variance.hpp"
 
 #include <doctest/doctest.h>
@@ -9,18 +10,9 @@
 
 using namespace ventral;
 using brain::ExplainedVariance;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 brain::Reliability with_ceilings(std::vector<double> ceiling, double median) {
   brain::Reliability r;

@@ -1,3 +1,5 @@
+#include "helpers.hpp"
+#include "temporary.hpp"
 #include "ventral/brain/features.hpp"
 
 #include <doctest/doctest.h>
@@ -12,19 +14,9 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::random_tensor;
 
 namespace {
-
-constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean,
-                                      Distance::squared_euclidean_per_feature};
-
-template <class T>
-Tensor<T> normals(Shape shape, std::uint64_t seed, double mean = 0) {
-  Tensor<T> x(shape);
-  Random random(seed);
-  for (T& v : x) v = static_cast<T>(random.normal(mean, 1));
-  return x;
-}
 
 double difference(const Rdm& a, const Rdm& b) {
   double worst = a.pairs() == b.pairs() ? 0 : INFINITY;
@@ -57,19 +49,6 @@ bool same(const Tensor<A>& a, const Tensor<B>& b) {
   for (Index k = 0; k < a.size() && equal; ++k) equal = static_cast<double>(a[k]) == static_cast<double>(b[k]);
   return equal;
 }
-
-/// A folder that is removed at the end.
-struct TemporaryFolder {
-  TemporaryFolder() {
-    char name[] = "/tmp/ventral_features_XXXXXX";
-    path = ::mkdtemp(name);
-  }
-  ~TemporaryFolder() {
-    for (const std::string& name : list_folder(path)) ::unlink(join_path(path, name).c_str());
-    ::rmdir(path.c_str());
-  }
-  std::string path;
-};
 
 Sequential<float> small_net() {
   Sequential<float> net;
@@ -104,7 +83,7 @@ TEST_CASE("features: moments of rows in chunks, exact at an offset, 0 for a cons
 }
 
 TEST_CASE("features: chunks cover every column once, views when they fit") {
-  const auto x = normals<float>({6, 23}, 2);
+  const auto x = random_tensor<float>({6, 23}, 2);
   std::vector<Index> widths;
   TensorFeatures<float> whole(x), chunks(x, FeatureOptions{.chunk_bytes = 6 * 4 * 5}), narrow(x, FeatureOptions{.chunk_bytes = 1});
   CHECK(same(collected(whole, widths), x));
@@ -119,7 +98,7 @@ TEST_CASE("features: chunks cover every column once, views when they fit") {
 }
 
 TEST_CASE_TEMPLATE("features: distances from chunks as at once", T, double, float) {
-  auto x = normals<T>({40, 300}, 3, 2);
+  auto x = random_tensor<T>({40, 300}, 3, 2);
   for (Index k = 0; k < 300; ++k) x.at(3, k) = static_cast<T>(0.3), x.at(5, k) = x.at(4, k) + static_cast<T>(1e-3);
   x.at(7, 250) = static_cast<T>(NAN);
   for (const Distance d : all_distances) {
@@ -132,17 +111,17 @@ TEST_CASE_TEMPLATE("features: distances from chunks as at once", T, double, floa
 }
 
 TEST_CASE("features: more columns than are worked on at once") {
-  const auto x = normals<double>({300, 4000}, 11, 1);
+  const auto x = random_tensor<double>({300, 4000}, 11, 1);
   const TensorFeatures<double> chunks(x, FeatureOptions{.chunk_bytes = 300 * 8 * 700});
   CHECK(difference(rdm(x, Distance::correlation), rdm(chunks, Distance::correlation)) < 1e-12);
   CHECK(difference(rdm(x, Distance::squared_euclidean), rdm(gram(x), Distance::squared_euclidean)) < 1e-12);
 }
 
 TEST_CASE("features: from a file, by columns") {
-  const TemporaryFolder folder;
-  const std::string path = folder.path + "/x.npy";
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path() + "/x.npy";
   std::vector<Index> widths;
-  const auto x = normals<float>({5, 4, 3}, 4);
+  const auto x = random_tensor<float>({5, 4, 3}, 4);
   write_npy(path, x);
   for (const Index bytes : {Index{1} << 20, Index{5 * 4 * 5}, Index{1}}) {
     NpyFeatures source(path, {.chunk_bytes = bytes});
@@ -152,7 +131,7 @@ TEST_CASE("features: from a file, by columns") {
     CHECK(same(collected(source, widths), x));  // again
     for (const Distance d : all_distances) CHECK(difference(rdm(source, d), rdm(x, d)) < 3e-6);
   }
-  const auto wide = normals<double>({4, 9}, 5);
+  const auto wide = random_tensor<double>({4, 9}, 5);
   write_npy(path, wide);
   NpyFeatures source(path, {.chunk_bytes = 4 * 8 * 2});
   CHECK(same(collected(source, widths), wide));
@@ -164,8 +143,8 @@ TEST_CASE("features: from a file, by columns") {
 }
 
 TEST_CASE("features: from a file in Fortran order") {
-  const TemporaryFolder folder;
-  const std::string path = folder.path + "/f.npy";
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path() + "/f.npy";
   Bytes bytes = encode_npy<double>(Tensor<double>({3, 2}, {1, 3, 5, 2, 4, 6}).ref());  // stored column by column
   const std::string text(bytes.begin(), bytes.end());
   const std::size_t at = text.find("False, ");
@@ -180,14 +159,14 @@ TEST_CASE("features: from a file in Fortran order") {
 }
 
 TEST_CASE("features: files that cannot be used are named") {
-  const TemporaryFolder folder;
-  const std::string path = folder.path + "/x.npy", missing = folder.path + "/y.npy";
+  const test::TemporaryFolder folder;
+  const std::string path = folder.path() + "/x.npy", missing = folder.path() + "/y.npy";
   write_npy(path, Tensor<double>(Shape{4}));
   CHECK_THROWS_WITH_AS(NpyFeatures{path}, (path + ": shape [4]; [conditions,features] is needed").c_str(), ShapeError);
   CHECK_THROWS_WITH_AS(NpyFeatures{missing}, (missing + ": cannot be opened: No such file or directory; the folder has: x.npy").c_str(), FileError);
   write_file(path, Bytes{});
   CHECK_THROWS_AS(NpyFeatures{path}, FileError);
-  write_npy(path, normals<double>({4, 4000}, 6));
+  write_npy(path, random_tensor<double>({4, 4000}, 6));
   NpyFeatures source(path);
   CHECK(::truncate(path.c_str(), 5000) == 0);
   CHECK_THROWS_WITH_AS(source.for_each_chunk([](auto) {}), (path + ": at byte 5000: cannot be read: the file has become shorter").c_str(), FileError);
@@ -195,7 +174,7 @@ TEST_CASE("features: files that cannot be used are named") {
 
 TEST_CASE("features: a network's layer in memory, in one forward pass") {
   Sequential<float> net = small_net();
-  const auto images = normals<float>({11, 1, 8, 8}, 7);
+  const auto images = random_tensor<float>({11, 1, 8, 8}, 7);
   const auto expected = std::move(net.capture(images, {"relu"}).front());
   LayerFeatures<float> layer(net, "relu", images, {.images_at_once = 4});
   CHECK(layer.conditions() == 11);
@@ -208,7 +187,7 @@ TEST_CASE("features: a network's layer in memory, in one forward pass") {
 
 TEST_CASE("features: a layer that does not fit is recomputed, in at most 6 forward passes") {
   Sequential<float> net = small_net();
-  const auto images = normals<float>({18, 1, 8, 8}, 8);
+  const auto images = random_tensor<float>({18, 1, 8, 8}, 8);
   const auto a = std::move(net.capture(images, {"relu"}).front());
   const Gram expected = gram(a.reshaped({18, 144}));
   for (const Index groups : {2, 5, 9}) {
@@ -234,15 +213,15 @@ TEST_CASE("features: a layer that does not fit is recomputed, in at most 6 forwa
 
 TEST_CASE("features: layers that cannot be used are named") {
   Sequential<float> net = small_net();
-  const auto images = normals<float>({18, 1, 8, 8}, 9);
+  const auto images = random_tensor<float>({18, 1, 8, 8}, 9);
   CHECK_THROWS_AS(LayerFeatures<float>(net, "pool", images), Error);
-  CHECK_THROWS_AS(LayerFeatures<float>(net, "relu", normals<float>({3, 2, 8, 8}, 1)), ShapeError);
+  CHECK_THROWS_AS(LayerFeatures<float>(net, "relu", random_tensor<float>({3, 2, 8, 8}, 1)), ShapeError);
   LayerFeatures<float> tight(net, "relu", images, {.max_bytes = 144 * 8});
   CHECK_THROWS_WITH_AS(gram(tight), "gram: 18 images x 144 features in 18 groups with max_bytes 1152; at most 9 can be worked on in 6 forward passes",
                        Error);
   CHECK_THROWS_WITH_AS(tight.for_each_chunk([](auto) {}),
                        "LayerFeatures: columns of 'relu' take 9 forward passes with max_bytes 1152; at most 6 are made. gram() needs fewer", Error);
-  const auto two = normals<float>({2, 1, 8, 8}, 10);
+  const auto two = random_tensor<float>({2, 1, 8, 8}, 10);
   LayerFeatures<float> few(net, "relu", two);
   CHECK_THROWS_WITH_AS(rdm(few, Distance::cosine), "rdm: 2 conditions; at least 3 are needed", ShapeError);
 }

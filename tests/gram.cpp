@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/gram.hpp"
 
 #include <doctest/doctest.h>
@@ -6,15 +7,9 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::random_tensor;
 
 namespace {
-
-Tensor<double> normals(Shape shape, std::uint64_t seed, double mean = 0) {
-  Tensor<double> x(shape);
-  Random random(seed);
-  for (double& v : x) v = random.normal(mean, 1);
-  return x;
-}
 
 /// sum_k (x_ik - a_k)(x_jk - a_k) with a the mean of the rows `train`, or 0 without any.
 double product(const Tensor<double>& x, Index i, Index j, const std::vector<Index>& train) {
@@ -39,7 +34,7 @@ double largest_difference(const Gram& a, const Gram& b) {
 }  // namespace
 
 TEST_CASE("gram: centred, plain and row-centred products") {
-  const auto x = normals({12, 35}, 1, 2);
+  const auto x = random_tensor<double>({12, 35}, 1, 2);
   const Gram g = gram(x);
   std::vector<Index> all;
   for (Index i = 0; i < 12; ++i) all.push_back(i);
@@ -61,7 +56,7 @@ TEST_CASE("gram: centred, plain and row-centred products") {
 }
 
 TEST_CASE("gram: in chunks as at once, float as double") {
-  auto x = normals({9, 101}, 2, 1);
+  auto x = random_tensor<double>({9, 101}, 2, 1);
   for (double& v : x) v = static_cast<double>(static_cast<float>(v));
   const Gram whole = gram(x);
   for (const Index columns : {1, 10, 100})
@@ -72,7 +67,7 @@ TEST_CASE("gram: in chunks as at once, float as double") {
 }
 
 TEST_CASE("gram: patterns for training and testing, centred on the training patterns") {
-  const auto x = normals({10, 23}, 3, 5);
+  const auto x = random_tensor<double>({10, 23}, 3, 5);
   const Gram g = gram(x);
   const std::vector<Index> train = {7, 0, 3, 4, 9}, test = {1, 8, 3};
   const Tensor<double> k = centred_gram(g, train), c = cross_gram(g, test, train);
@@ -92,7 +87,7 @@ TEST_CASE("gram: patterns for training and testing, centred on the training patt
 }
 
 TEST_CASE("gram: a pattern that is not finite spoils its own row only") {
-  auto x = normals({5, 8}, 4);
+  auto x = random_tensor<double>({5, 8}, 4);
   x.at(2, 3) = NAN;
   const Gram g = gram(x);
   for (Index i = 0; i < 5; ++i)
@@ -101,14 +96,14 @@ TEST_CASE("gram: a pattern that is not finite spoils its own row only") {
 }
 
 TEST_CASE("gram: correlation distances far from 0 stay in [0,2]") {
-  auto x = normals({4, 6}, 7, 1e5);
+  auto x = random_tensor<double>({4, 6}, 7, 1e5);
   for (Index k = 0; k < 6; ++k) x.at(1, k) = x.at(0, k), x.at(3, k) = 2e5 - x.at(2, k);
   const Rdm r = rdm(gram(x), Distance::correlation);
   for (const double v : r.values()) CHECK((v >= 0 && v <= 2));
 }
 
 TEST_CASE("gram: the same bits for any number of threads") {
-  const auto x = normals({130, 77}, 5);
+  const auto x = random_tensor<double>({130, 77}, 5);
   const int before = cpu::threads();
   cpu::set_threads(1);
   const Gram one = gram(x);
@@ -118,7 +113,7 @@ TEST_CASE("gram: the same bits for any number of threads") {
 }
 
 TEST_CASE("gram: bad input is named") {
-  const Gram g = gram(normals({4, 2}, 6));
+  const Gram g = gram(random_tensor<double>({4, 2}, 6));
   CHECK_THROWS_WITH_AS(gram(Tensor<double>({3, 0})), "gram: conditions of 0 features; at least 1 is needed", ShapeError);
   CHECK_THROWS_WITH_AS(gram(Tensor<double>({0, 3})), "gram: 0 conditions; at least 1 are needed", ShapeError);
   CHECK_THROWS_WITH_AS(rdm(gram(Tensor<double>({2, 3})), Distance::cosine), "rdm: 2 conditions; at least 3 are needed", ShapeError);

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/hypothesis_tests.hpp"
 
 #include <doctest/doctest.h>
@@ -10,18 +11,9 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 bool near(double value, double expected, double relative = 1e-12) { return std::abs(value - expected) <= relative * std::abs(expected); }
 

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/inference.hpp"
 
 #include <doctest/doctest.h>
@@ -7,18 +8,9 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 Rdm noisy(std::uint64_t truth_seed, std::uint64_t seed, Index conditions, double noise) {
   Random truth(truth_seed), random(seed);

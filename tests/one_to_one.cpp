@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/one_to_one.hpp"
 
 #include <doctest/doctest.h>
@@ -8,18 +9,9 @@
 #include "ventral/random.hpp"
 
 using namespace ventral;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 std::vector<double> column(const Tensor<double>& m, Index j) {
   std::vector<double> c;

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/pls.hpp"
 
 #include <doctest/doctest.h>
@@ -8,22 +9,11 @@
 #include "ventral/random.hpp"
 
 using namespace ventral;
+using test::largest_difference;
+using test::message_of;
+using test::random_tensor;
 
 namespace {
-
-Tensor<double> random_matrix(Index rows, Index columns, std::uint64_t seed, double mean = 0) {
-  Random random(seed);
-  Tensor<double> m({rows, columns});
-  for (double& v : m) v = random.normal(mean, 1);
-  return m;
-}
-
-double largest_difference(const Tensor<double>& a, const Tensor<double>& b) {
-  REQUIRE(a.shape() == b.shape());
-  double largest = 0;
-  for (Index i = 0; i < a.size(); ++i) largest = std::max(largest, std::isfinite(a[i]) ? std::abs(a[i] - b[i]) : INFINITY);
-  return largest;
-}
 
 /// Takes column means off, divides by the sample deviation when asked, returns {mean, deviation}.
 std::vector<std::array<double, 2>> standardise(Tensor<double>& m, bool scale) {
@@ -96,7 +86,7 @@ struct Problem {
   Tensor<double> x, y, x_new;
 };
 Problem problem(Index n, Index p, Index q) {
-  Problem d{random_matrix(n, p, 1, 3), random_matrix(n, q, 2, -1), random_matrix(5, p, 3, 3)};
+  Problem d{random_tensor<double>({n, p}, 1, 3), random_tensor<double>({n, q}, 2, -1), random_tensor<double>({5, p}, 3, 3)};
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < q; ++j) d.y[i * q + j] += static_cast<double>(1 + 2 * j) * d.x[i * p + j % p];
   return d;
@@ -110,16 +100,6 @@ Tensor<double> cross_products(const Tensor<double>& x_new, const brain::CentredC
     for (Index j = 0; j < n; ++j)
       for (Index k = 0; k < p; ++k) cross[i * n + j] += (x_new[i * p + k] - x.mean[static_cast<std::size_t>(k)]) * x.values[j * p + k];
   return cross;
-}
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 }  // namespace

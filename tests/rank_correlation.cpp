@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/rank_correlation.hpp"
 
 #include <doctest/doctest.h>
@@ -11,6 +12,7 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
 
@@ -63,16 +65,6 @@ std::int64_t inversions_by_merging(std::vector<double>& v, std::size_t first, st
   }
   std::inplace_merge(v.begin() + static_cast<Index>(first), v.begin() + static_cast<Index>(middle), v.begin() + static_cast<Index>(last));
   return sum;
-}
-
-template <class F>
-std::string error_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "";
 }
 
 }  // namespace
@@ -213,10 +205,10 @@ TEST_CASE("rank correlation: a rearranged vector is the one sorted anew") {
   }
   const RankedVector x = RankedVector::without_values(Vector{4, 1, nan_value, 1});
   CHECK(x.rearranged(std::vector<Index>{2, 3, 0, 1}).values().empty());
-  CHECK(error_of([&] { x.rearranged(std::vector<Index>{0, 1, 2}); }) == "RankedVector::rearranged: 3 positions for 4 elements");
-  CHECK(error_of([&] { x.rearranged(std::vector<Index>{0, 1, 2, 4}); }) == "RankedVector::rearranged: position 4 of 4");
+  CHECK(message_of([&] { x.rearranged(std::vector<Index>{0, 1, 2}); }) == "RankedVector::rearranged: 3 positions for 4 elements");
+  CHECK(message_of([&] { x.rearranged(std::vector<Index>{0, 1, 2, 4}); }) == "RankedVector::rearranged: position 4 of 4");
   for (const Index twice : {0, 2})
-    CHECK(error_of([&] { x.rearranged(std::vector<Index>{twice, 1, twice, 3}); }) ==
+    CHECK(message_of([&] { x.rearranged(std::vector<Index>{twice, 1, twice, 3}); }) ==
           "RankedVector::rearranged: position " + std::to_string(twice) + " or one of equal value comes twice; each position is needed once");
 }
 
@@ -245,11 +237,11 @@ TEST_CASE("rank correlation: coefficients of small vectors by hand, constants, N
 TEST_CASE("rank correlation: lengths that do not fit are named") {
   const Vector two{1, 2}, three{1, 2, 3};
   const std::vector<std::uint32_t> one{1}, too_many{4000000000u, 4000000000u};
-  CHECK(error_of([&] { kendall_tau_a(two, three); }) == "count_pairs: vectors of 2 and 3 elements; they must be equally long");
-  CHECK(error_of([&] { count_pairs(RankedVector(two), RankedVector(three)); }) ==
+  CHECK(message_of([&] { kendall_tau_a(two, three); }) == "count_pairs: vectors of 2 and 3 elements; they must be equally long");
+  CHECK(message_of([&] { count_pairs(RankedVector(two), RankedVector(three)); }) ==
         "comparison: vectors of 2 and 3 elements; they must be equally long");
-  CHECK(error_of([&] { count_pairs(RankedVector(two), RankedVector(two), one); }) ==
+  CHECK(message_of([&] { count_pairs(RankedVector(two), RankedVector(two), one); }) ==
         "comparison: 1 multiplicities for vectors of 2 elements; one for each is needed");
-  CHECK(error_of([&] { count_pairs(RankedVector(two), RankedVector(two), too_many); }) ==
+  CHECK(message_of([&] { count_pairs(RankedVector(two), RankedVector(two), too_many); }) ==
         "comparison: multiplicities sum to 8000000000; at most 3000000000 is supported");
 }

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/reliability.hpp"
 
 #include <doctest/doctest.h>
@@ -5,18 +6,9 @@
 #include <string>
 
 using namespace ventral;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 /// A population with a known signal: response = stimulus effect + noise, [repetitions,stimuli,sites].
 Tensor<double> simulated(Index repetitions, Index stimuli, Index sites, double noise, std::uint64_t seed) {

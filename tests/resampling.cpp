@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/resampling.hpp"
 
 #include <doctest/doctest.h>
@@ -9,18 +10,9 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 Rdm random_rdm(std::uint64_t seed, Index conditions, int levels) {
   Random random(seed);

@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/ridge.hpp"
 
 #include <doctest/doctest.h>
@@ -10,25 +11,11 @@
 using namespace ventral;
 using brain::RidgeOptions;
 using brain::RidgeRoute;
+using test::largest_difference;
+using test::message_of;
+using test::random_tensor;
 
 namespace {
-
-Tensor<double> random_matrix(Index rows, Index columns, std::uint64_t seed, double mean = 0) {
-  Random random(seed);
-  Tensor<double> m({rows, columns});
-  for (double& v : m) v = random.normal(mean, 1);
-  return m;
-}
-
-double largest_difference(const Tensor<double>& a, const Tensor<double>& b) {
-  REQUIRE(a.shape() == b.shape());
-  double largest = 0;
-  for (Index i = 0; i < a.size(); ++i) {
-    if (!std::isfinite(a[i]) || !std::isfinite(b[i])) return INFINITY;
-    largest = std::max(largest, std::abs(a[i] - b[i]));
-  }
-  return largest;
-}
 
 Tensor<double> rows_of(const Tensor<double>& m, const std::vector<Index>& rows) {
   Tensor<double> out({static_cast<Index>(rows.size()), m.dim(1)});
@@ -99,20 +86,10 @@ struct Problem {
   Tensor<double> x, y, x_new;
 };
 Problem problem(Index n, Index p, Index q) {
-  Problem d{random_matrix(n, p, 1, 2), random_matrix(n, q, 2, -1), random_matrix(4, p, 3, 2)};
+  Problem d{random_tensor<double>({n, p}, 1, 2), random_tensor<double>({n, q}, 2, -1), random_tensor<double>({4, p}, 3, 2)};
   for (Index i = 0; i < n; ++i)
     for (Index j = 0; j < q; ++j) d.y[i * q + j] += 2 * d.x[i * p + j % p];
   return d;
-}
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 constexpr RidgeRoute routes[] = {RidgeRoute::eigen, RidgeRoute::cholesky};

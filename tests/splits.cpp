@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/splits.hpp"
 
 #include <doctest/doctest.h>
@@ -6,6 +7,7 @@
 
 using namespace ventral;
 using brain::Split;
+using test::message_of;
 
 namespace {
 
@@ -30,16 +32,6 @@ std::vector<Index> times_tested(const std::vector<Split>& splits, Index n) {
   for (const Split& s : splits)
     for (const Index i : s.test) ++times[static_cast<std::size_t>(i)];
   return times;
-}
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
 }
 
 const std::vector<Index> categories = {7, 7, 7, 7, 7, 7, 7, 2, 2, 2, 2, 2, -1, -1, -1, -1, -1, -1};  // 7, 5 and 6 stimuli

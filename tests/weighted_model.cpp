@@ -1,3 +1,4 @@
+#include "helpers.hpp"
 #include "ventral/brain/weighted_model.hpp"
 
 #include <doctest/doctest.h>
@@ -7,18 +8,9 @@
 
 using namespace ventral;
 using namespace ventral::brain;
+using test::message_of;
 
 namespace {
-
-template <class F>
-std::string message_of(F f) {
-  try {
-    f();
-  } catch (const Error& e) {
-    return e.what();
-  }
-  return "no error";
-}
 
 double residual(const Tensor<double>& a, const std::vector<double>& b, const std::vector<double>& w) {
   double sum = 0;

@@ -39,18 +39,11 @@ Work tau(const Files& files) {
   };
 }
 
-std::vector<brain::Rdm> rows_as_rdms(const std::string& file) {
-  const Tensor<double> x = read_npy<double>(file);
-  std::vector<brain::Rdm> rdms;
-  for (Index i = 0; i < x.dim(0); ++i) rdms.emplace_back(Doubles(x.data() + i * x.dim(1), x.data() + (i + 1) * x.dim(1)));
-  return rdms;
-}
-
 /// The mean of every model over the samples of conditions and subjects; the whole evaluation (three bootstraps, ceilings, tests) is timed.
 Work dual_bootstrap(const Files& files) {
   std::vector<brain::ModelRdm> models;
-  for (brain::Rdm& rdm : rows_as_rdms(files.at(0))) models.push_back({concat("m", models.size()), std::move(rdm)});
-  return [models, subjects = rows_as_rdms(files.at(1))] {
+  for (brain::Rdm& rdm : brain::rdms_from_rows(read_npy<double>(files.at(0)))) models.push_back({concat("m", models.size()), std::move(rdm)});
+  return [models, subjects = brain::rdms_from_rows(read_npy<double>(files.at(1)))] {
     const brain::Evaluation e = brain::evaluate_models(models, subjects, {.comparator = brain::Comparator::tau_a, .samples = 1000});
     const Tensor<double>& samples = e.samples();
     Doubles mean(models.size(), 0.0);

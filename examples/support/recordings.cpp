@@ -34,15 +34,7 @@ std::vector<std::string> read_lines(const std::string& path) {
   return lines;
 }
 
-/// The RDMs of a file [..,n,n].
-std::vector<brain::Rdm> read_rdms(const std::string& path) {
-  const Tensor<double> m = read_npy<double>(path);
-  const Index n = m.dim(-1), count = m.size() / (n * n);
-  const auto all = m.reshaped({count, n, n});
-  std::vector<brain::Rdm> rdms;
-  for (Index i = 0; i < count; ++i) rdms.push_back(brain::Rdm::from_matrix(all.slice(i, i + 1).reshaped({n, n})));
-  return rdms;
-}
+std::vector<brain::Rdm> read_stack(const std::string& path) { return brain::rdms_from_matrices(read_npy<double>(path)); }
 
 /// Grey drawn objects, sorted by category: `each` of each of the eight.
 Dataset sorted_objects(Index each, Index size, Variation variation, std::uint64_t seed) {
@@ -129,18 +121,11 @@ RsaData load_rsa_data(const std::string& data, Index conditions, std::uint64_t s
   Index at = 0;
   for (std::int32_t c = 0; c < 6; ++c)
     for (Index i = 0; i < sizes[c]; ++i) d.category[at++] = c;
-  d.areas.push_back({"EVC (15 people, Cichy 2014)", read_rdms(join_path(cichy.path, "fmri_evc_rdms.npy"))});
-  d.areas.push_back({"IT (15 people, Cichy 2014)", read_rdms(join_path(cichy.path, "fmri_it_rdms.npy"))});
-  d.areas.push_back({"IT (4 people, Kriegeskorte 2008)", read_rdms(join_path(k92.path, "human_it_rdms.npy"))});
-  d.areas.push_back({"monkey IT (674 cells, Kiani 2007)", read_rdms(join_path(k92.path, "monkey_it_rdm.npy"))});
+  d.areas.push_back({"EVC (15 people, Cichy 2014)", read_stack(join_path(cichy.path, "fmri_evc_rdms.npy"))});
+  d.areas.push_back({"IT (15 people, Cichy 2014)", read_stack(join_path(cichy.path, "fmri_it_rdms.npy"))});
+  d.areas.push_back({"IT (4 people, Kriegeskorte 2008)", read_stack(join_path(k92.path, "human_it_rdms.npy"))});
+  d.areas.push_back({"monkey IT (674 cells, Kiani 2007)", read_stack(join_path(k92.path, "monkey_it_rdm.npy"))});
   return d;
-}
-
-brain::Rdm mean_rdm(const Area& area) {
-  brain::Rdm mean(area.subjects[0].conditions());
-  for (const brain::Rdm& one : area.subjects)
-    for (std::size_t k = 0; k < mean.values().size(); ++k) mean.values()[k] += one.values()[k] / static_cast<double>(area.subjects.size());
-  return mean;
 }
 
 std::vector<report::Block> category_blocks(const RsaData& data) {

@@ -27,9 +27,6 @@ struct RsaData {
 /// cichy92 of `data`; without them `conditions` drawn objects and two simulated areas of 12 people: EVC = Gabor energy, IT = category and a little
 /// Gabor energy, each with noise of its own.
 RsaData load_rsa_data(const std::string& data, ventral::Index conditions, std::uint64_t seed);
-
-/// Mean over the subjects; NaN where one has no value.
-ventral::brain::Rdm mean_rdm(const Area& area);
 /// The categories of the images, as marked in a picture of an RDM.
 std::vector<ventral::report::Block> category_blocks(const RsaData& data);
 

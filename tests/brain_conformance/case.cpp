@@ -48,13 +48,6 @@ void Case::skip_the_rest() {
     if (!done_.contains(array)) skip(array, "not offered");
 }
 
-std::vector<brain::Rdm> rdms(const Tensor<double>& x) {
-  require<ShapeError>(x.rank() == 2, "RDMs of shape ", x.shape(), "; [RDMs,pairs] expected");
-  std::vector<brain::Rdm> out;
-  for (Index i = 0; i < x.dim(0); ++i) out.emplace_back(Doubles(x.data() + i * x.dim(1), x.data() + (i + 1) * x.dim(1)));
-  return out;
-}
-
 std::vector<std::string> split(const std::string& text, const std::string& separator) {
   std::vector<std::string> parts;
   for (std::size_t at = 0;;) {

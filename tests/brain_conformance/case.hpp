@@ -86,8 +86,6 @@ class Case {
 
 inline Doubles doubles(const Tensor<double>& x) { return Doubles(x.begin(), x.end()); }
 inline std::vector<Index> indices(const Tensor<std::int64_t>& x) { return std::vector<Index>(x.begin(), x.end()); }
-/// The rows of x [rows,L] as RDMs.
-std::vector<brain::Rdm> rdms(const Tensor<double>& x);
 /// "tau_a__rho_a" as {"tau_a", "rho_a"}.
 std::vector<std::string> split(const std::string& text, const std::string& separator);
 

@@ -50,7 +50,7 @@ void run_vectors(Case& c) {
 
 /// Every row of A against every row of B by the comparator that an array is named after.
 void run_matrix(Case& c) {
-  const std::vector<brain::Rdm> a = rdms(c.read("A")), b = rdms(c.read("B"));
+  const std::vector<brain::Rdm> a = brain::rdms_from_rows(c.read("A")), b = brain::rdms_from_rows(c.read("B"));
   for (const std::string& array : c.arrays()) {
     if (array == "A" || array == "B") continue;
     c.attempt(array, [&] {

@@ -9,7 +9,7 @@ namespace brain_conformance {
 
 /// STATISTIC__lower_upper, where a statistic is a comparator or one of Spearman's variants.
 void run_ceiling_case(Case& c) {
-  const std::vector<brain::Rdm> subjects = rdms(c.read("subject_rdms"));
+  const std::vector<brain::Rdm> subjects = brain::rdms_from_rows(c.read("subject_rdms"));
   const std::vector<Index> groups = c.has("group") ? indices(c.read<std::int64_t>("group")) : std::vector<Index>();
   for (const std::string& array : c.arrays()) {
     if (!array.ends_with("__lower_upper")) continue;

@@ -27,7 +27,7 @@ class Data92 {
     if (name == "behaviour") return stack("kriegeskorte92/behaviour_rdms.npy");
     if (name == "cichy_it") return stack("cichy92/fmri_it_rdms.npy");
     if (name == "cichy_evc") return stack("cichy92/fmri_evc_rdms.npy");
-    if (name == "cichy_it_mean" || name == "cichy_evc_mean") return Rdms{mean(*find(name.substr(0, name.size() - 5)))};
+    if (name == "cichy_it_mean" || name == "cichy_evc_mean") return Rdms{brain::mean_rdm(*find(name.substr(0, name.size() - 5)))};
     if (name.starts_with("model_pixel")) name = name.substr(6);
     if (name.starts_with("pixel")) return pixels(name);
     if (!name.starts_with("model_")) return std::nullopt;
@@ -43,20 +43,7 @@ class Data92 {
     const Bytes bytes = read_file(join_path(folder_, file));
     return std::string(bytes.begin(), bytes.end());
   }
-  Rdms stack(const std::string& file) {
-    const Tensor<double> m = read_npy<double>(join_path(folder_, file));
-    const Index n = m.dim(-1), count = m.size() / (n * n);
-    const auto all = m.reshaped({count, n, n});
-    Rdms out;
-    for (Index i = 0; i < count; ++i) out.push_back(brain::Rdm::from_matrix(all.slice(i, i + 1).reshaped({n, n})));
-    return out;
-  }
-  static brain::Rdm mean(const Rdms& all) {
-    brain::Rdm sum(all[0].conditions());
-    for (const brain::Rdm& one : all)
-      for (Index k = 0; k < sum.pairs(); ++k) sum.values()[static_cast<std::size_t>(k)] += one.values()[static_cast<std::size_t>(k)] / static_cast<double>(all.size());
-    return sum;
-  }
+  Rdms stack(const std::string& file) { return brain::rdms_from_matrices(read_npy<double>(join_path(folder_, file))); }
   /// RDM of the raw pixels, by the distance that the name ends with; correlation when it names none.
   Rdms pixels(const std::string& name) {
     const Tensor<std::uint8_t> images = read_npy<std::uint8_t>(join_path(folder_, "kriegeskorte92/stimuli_rgb_u8.npy"));

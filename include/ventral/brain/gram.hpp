@@ -7,6 +7,8 @@ namespace ventral::inline v0::brain {
 
 /// Dissimilarities of two patterns x_i, x_j of p features; see rdm().
 enum class Distance { correlation, cosine, euclidean, squared_euclidean, squared_euclidean_per_feature };
+constexpr Distance all_distances[] = {Distance::correlation, Distance::cosine, Distance::euclidean, Distance::squared_euclidean,
+                                      Distance::squared_euclidean_per_feature};
 
 /// Products of the patterns of n conditions, X [n,p], with what is needed to undo the centring: all that RDMs, CKA, ridge and PLS ask of the
 /// features. m is the mean over the conditions of each feature; conditions with values that are not finite are left out of it (in their chunk)

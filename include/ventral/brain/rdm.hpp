@@ -97,4 +97,38 @@ class Rdm {
   std::vector<double> values_;
 };
 
+/// The RDMs of several subjects or models from matrices x [...,n,n], each checked as in Rdm::from_matrix. Throws ShapeError for another shape.
+inline std::vector<Rdm> rdms_from_matrices(In<double> x) {
+  const int rank = x.shape.rank();
+  require<ShapeError>(rank >= 2 && x.shape[rank - 1] == x.shape[rank - 2] && x.shape[rank - 1] > 0, "rdms_from_matrices: shape ", x.shape, "; [...,n,n] is needed");
+  const Index n = x.shape[rank - 1];
+  std::vector<Rdm> rdms;
+  for (const double* m = x.data; m != x.data + x.size(); m += n * n) rdms.push_back(Rdm::from_matrix({m, {n, n}}));
+  return rdms;
+}
+
+/// The same from rows of pairs x [k,n (n - 1) / 2]. Throws ShapeError for another rank or number of pairs.
+inline std::vector<Rdm> rdms_from_rows(In<double> x) {
+  require<ShapeError>(x.shape.rank() == 2, "rdms_from_rows: shape ", x.shape, "; [RDMs,pairs] is needed");
+  const Index pairs = x.shape[1];
+  std::vector<Rdm> rdms;
+  for (Index i = 0; i < x.shape[0]; ++i) rdms.emplace_back(std::vector<double>(x.data + i * pairs, x.data + (i + 1) * pairs));
+  return rdms;
+}
+
+/// The mean of RDMs pair by pair, over those in which the pair is defined; NaN where it is in none. Throws ShapeError for no RDMs, or of different numbers of conditions.
+inline Rdm mean_rdm(std::span<const Rdm> rdms) {
+  require<ShapeError>(!rdms.empty(), "mean_rdm: no RDMs");
+  Rdm mean(rdms[0].conditions());
+  for (std::size_t k = 0; k < mean.values().size(); ++k) {
+    double sum = 0, count = 0;
+    for (const Rdm& one : rdms) {
+      require<ShapeError>(one.conditions() == mean.conditions(), "mean_rdm: RDMs of ", mean.conditions(), " and ", one.conditions(), " conditions");
+      if (!std::isnan(one.values()[k])) sum += one.values()[k], count += 1;
+    }
+    mean.values()[k] = sum / count;  // 0 / 0 is NaN
+  }
+  return mean;
+}
+
 }  // namespace ventral::inline v0::brain
