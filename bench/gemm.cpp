@@ -3,6 +3,7 @@
 
 #include "support/layer_contender.hpp"
 #include "support/libtorch.hpp"
+#include "support/peers.hpp"
 
 namespace {
 
@@ -46,7 +47,10 @@ void add(Program& program, const std::string& name, Index m, Index n, Index k, b
     Contest c;
     c.data = d;
     c.ours = std::make_unique<Product<T>>(d);
-    c.reference = libtorch::gemm(d->a.ref(), d->b.ref(), b_transposed);
+    c.references.push_back(openblas::gemm(d->a, d->b, b_transposed));
+    c.references.push_back(onednn::gemm(d->a, d->b, b_transposed));
+    c.references.push_back(eigen::gemm(d->a, d->b, b_transposed));
+    c.references.push_back(libtorch::gemm(d->a.ref(), d->b.ref(), b_transposed));
     c.expected = {{"c", [=](Index i) { return d->element(i); }, sizeof(T) == 8 ? 1e-12 : 1e-5}};
     return c;
   });

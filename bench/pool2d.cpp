@@ -1,4 +1,4 @@
-// Pooling: memory-bound. Traffic of max pooling counts the winner's position, 4 bytes an output, as the layer keeps it.
+// Pooling: memory-bound. Traffic of max pooling counts the winner, 4 bytes an output, as the layer keeps it.
 #include "ventral/layers/pool2d.hpp"
 
 #include <algorithm>

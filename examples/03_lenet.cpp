@@ -74,7 +74,7 @@ int run(const Settings& s) {
   if (s.train > 0) digits.train = digits.train.slice(0, std::min<Index>(s.train, digits.train.size()));
   if (s.test > 0) digits.test = digits.test.slice(0, std::min<Index>(s.test, digits.test.size()));
   std::printf("%s", net.summary({1, 1, 28, 28}).c_str());
-  const DatasetSplit parts = split_last(digits.train, s.validate ? std::min<Index>(5000, digits.train.size() / 2) : 0);
+  const DatasetSplit parts = split_last(std::move(digits.train), s.validate ? std::min<Index>(5000, digits.train.size() / 2) : 0);
   make_folder(s.out);  // before the training, so that a folder that cannot be made costs no time
   if (s.load.empty()) train(net, s, parts.first, parts.last);
   if (!s.validate) report(net, s, digits.test);

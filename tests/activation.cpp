@@ -1,5 +1,7 @@
 #include "ventral/layers/activation.hpp"
 
+#include <limits>
+
 #include "agreement.hpp"
 #include "ventral/layers/flatten.hpp"
 
@@ -90,6 +92,86 @@ TEST_CASE_TEMPLATE("activations: 16-bit numbers agree with float", T, bfloat16, 
   Heaviside<T, Cuda> step;
   const auto y = test::run(step, Tensor<T>({3}, {T(-2), T(0), T(2)}).template to<Cuda>()).template to<Cpu>();
   CHECK(test::relative_error(y, Tensor<float>({3}, {0, 1, 1})) == 0);
+}
+
+TEST_CASE("activations: blocks of images give the numbers of rows, and unused lanes gradients of 0") {
+  for (const Index n : {1, 15, 16, 17}) {
+    const Shape shape{n, 3, 2, 5};
+    for_each_activation([&](const auto& make) {
+      auto layer = make.template operator()<float, Cpu>();
+      CHECK(layer.takes_blocks(shape));
+      const auto x = test::random_tensor<float>(shape), dy = test::random_tensor<float>(shape, 2);
+      const auto expected = test::run_backward(layer, x, dy);
+      const auto make_blocks = [&] {
+        auto t = Tensor<float>::uninitialized(shape, Format::blocks);
+        t.zero();
+        return t;
+      };
+      auto bx = make_blocks(), bdy = make_blocks(), y = make_blocks(), dx = make_blocks();
+      const auto for_places = [&](auto body) {
+        for (Index i = 0, flat = 0; i < n; ++i)
+          for (Index c = 0; c < 3; ++c)
+            for (Index h = 0; h < 2; ++h)
+              for (Index w = 0; w < 5; ++w) body(flat++, i, c, h, w);
+      };
+      for_places([&](Index flat, auto... p) { bx.at(p...) = x[flat], bdy.at(p...) = dy[flat]; });
+      Pass<Cpu> pass(Mode::training);
+      Out<float> out = dx.ref();
+      layer.forward(bx, y, pass);
+      layer.backward(bx, y, bdy, &out, pass);
+      bool same = true;
+      for_places([&](Index flat, auto... p) { same = same && y.at(p...) == expected.y[flat] && dx.at(p...) == expected.dx[flat]; });
+      double unused = 0, all = 0;
+      for (const float v : dx) all += std::abs(static_cast<double>(v));
+      for (const float v : expected.dx) unused += std::abs(static_cast<double>(v));
+      INFO(std::string(decltype(layer)::kind) << ", " << n << " images");
+      CHECK(same);
+      CHECK(all == doctest::Approx(unused).epsilon(1e-12));
+      for (const float v : y) CHECK(std::isfinite(v));
+    });
+  }
+  CHECK(!ReLU<double>().takes_blocks({16, 3}));
+}
+
+TEST_CASE("ReLU: joins what another layer does to its result, but not after mean pooling") {
+  Epilogue plain, max{.pool = Epilogue::Pool::max}, mean{.pool = Epilogue::Pool::mean};
+  CHECK(ReLU<float>().join(plain, {1}));
+  CHECK(plain.relu);
+  CHECK(!ReLU<float>().join(plain, {1}));
+  CHECK(ReLU<float>().join(max, {1}));
+  CHECK(!ReLU<float>().join(mean, {1}));
+  CHECK(!mean.relu);
+}
+
+TEST_CASE_TEMPLATE("activations: the formulas, at all sizes, in place, NaN and infinities", T, float, double) {
+  const auto check = [&](const auto& f, double tolerance) {
+    for (const Index n : {1, 7, 16, 31, 16390}) {
+      auto x = test::random_tensor<T>({n}, 4, 0, 3);
+      const auto dy = test::random_tensor<T>({n}, 5);
+      if (n > 16) x[3] = -INFINITY, x[4] = INFINITY, x[5] = 0, x[6] = T(-120);
+      Tensor<T> y({n}), dx = dy.clone(), again = x.clone();
+      cpu::activation_forward(x.stream(), f, x, y.ref());
+      cpu::activation_forward(x.stream(), f, again, again.ref());
+      cpu::activation_backward(x.stream(), f, x, y, dx, dx.ref());
+      bool good = true;
+      for (Index i = 0; i < n; ++i) {
+        const auto near = [&](T a, T b) { return a == b || std::abs(a - b) <= T(tolerance) * std::max(T(1), std::abs(b)); };
+        good = good && near(y[i], f.value(x[i])) && near(dx[i], dy[i] * f.slope(x[i], y[i])) && again[i] == y[i];
+      }
+      CHECK(good);
+    }
+    const auto bad = Tensor<T>::full({43}, std::numeric_limits<T>::quiet_NaN());
+    Tensor<T> y({43});
+    cpu::activation_forward(bad.stream(), f, bad, y.ref());
+    for (const T v : y) CHECK(std::isnan(v));
+  };
+  const double tolerance = 8 * static_cast<double>(std::numeric_limits<T>::epsilon());
+  check(activation::Relu<T>{}, 0);
+  check(activation::LeakyRelu<T>{T(0.1)}, tolerance);
+  check(activation::Sigmoid<T>{}, tolerance);
+  check(activation::Tanh<T>{T(1.7159), T(0.66)}, tolerance);
+  check(activation::Elu<T>{T(0.7)}, tolerance);
+  check(activation::Softplus<T>{}, tolerance);
 }
 
 TEST_CASE("Heaviside: no gradient, and it says so") {

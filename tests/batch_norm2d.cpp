@@ -1,6 +1,7 @@
 #include "ventral/layers/batch_norm2d.hpp"
 
 #include "agreement.hpp"
+#include "blocks.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -193,6 +194,30 @@ TEST_CASE("batch norm: the same bits on one and two threads; empty batch; NaN is
   const auto y = test::run(one, bad, Mode::training);
   CHECK(std::isnan(y[1]));
   CHECK(std::isfinite(y[9]));
+}
+
+TEST_CASE("batch norm in blocks: as in rows; lanes without an image do not count") {
+  for (const Index n : {1, 15, 16, 17, 100})
+    for (const Shape& rest : {Shape{3, 5, 7}, Shape{1, 1, 3}, Shape{18, 33, 9}, Shape{2, 4}}) {
+      Shape shape{n};
+      for (const Index e : rest) shape.push_back(e);
+      INFO(to_string(shape));
+      const auto x = test::random_tensor<float>(shape, 7, 0.5, 2);
+      for (const bool running : {false, true})
+        test::check_blocks(BatchNorm2d<float>({.channels = shape[1], .eps = 1e-3, .use_running_statistics = running}), x, 1e-5);
+    }
+  test::check_blocks(BatchNorm2d<float>({.channels = 40}), test::random_tensor<float>({17, 40}), 1e-5);
+}
+
+TEST_CASE("batch norm: a first value far from the others costs no precision") {
+  auto x = test::random_tensor<float>({4, 2, 16, 16}, 3, 100, 1);
+  const auto dy = test::random_tensor<float>(x.shape(), 4);
+  x[0] = -1000;
+  BatchNorm2d<float> layer({.channels = 2});
+  const Expected e = expected(x, dy, layer.weight.value, layer.bias.value, 1e-5);
+  const auto r = test::run_backward(layer, x, dy);
+  CHECK(test::relative_error(r.y, e.y) < 2e-6);
+  CHECK(test::relative_error(r.dx, e.dx) < 2e-6);
 }
 
 TEST_CASE("batch norm: messages") {

@@ -1,6 +1,7 @@
 #include "ventral/cpu/combine.hpp"
 
 #include "agreement.hpp"
+#include "blocks.hpp"
 
 using namespace ventral;
 
@@ -59,6 +60,25 @@ TEST_CASE_TEMPLATE("insert_channels and extract_channels: every channel to its p
   CHECK(test::relative_error(part_of.template to<Cpu>(), numbers.template to<Cpu>()) == 0);
   Tensor<float, Space> none({0, 4, 2}), part({0, 1, 2});
   insert_channels(none.stream(), part, 3, none.ref());
+}
+
+TEST_CASE("combining in blocks: as in rows") {
+  for (const Index n : {1, 16, 17}) {
+    const auto a = test::random_tensor<float>({n, 2, 3, 5}), b = test::random_tensor<float>({n, 2, 3, 5}, 2), c = test::random_tensor<float>({n, 3, 3, 5}, 3);
+    Tensor<float> y(a.shape()), whole({n, 5, 3, 5});
+    auto by = Tensor<float>::uninitialized(a.shape(), Format::blocks), bwhole = Tensor<float>::uninitialized(whole.shape(), Format::blocks);
+    auto back = Tensor<float>::uninitialized(c.shape(), Format::blocks);
+    add_tensors(y.stream(), a, b, y.ref());
+    add_tensors(y.stream(), test::in_blocks(a), test::in_blocks(b), by.ref());
+    CHECK(test::relative_error(test::in_rows(by), y) == 0);
+    insert_channels(y.stream(), a, 0, whole.ref());
+    insert_channels(y.stream(), c, 2, whole.ref());
+    insert_channels(y.stream(), test::in_blocks(a), 0, bwhole.ref());
+    insert_channels(y.stream(), test::in_blocks(c), 2, bwhole.ref());
+    CHECK(test::relative_error(test::in_rows(bwhole), whole) == 0);
+    extract_channels(y.stream(), bwhole, 2, back.ref());
+    CHECK(test::relative_error(test::in_rows(back), c) == 0);
+  }
 }
 
 TEST_CASE_TEMPLATE("combining on Cuda: 16-bit numbers", T, bfloat16, half) {

@@ -295,6 +295,87 @@ TEST_CASE("DivisiveNorm: the same bits for any number of threads") {
   CHECK(std::equal(one.begin(), one.end(), three.begin()));
 }
 
+TEST_CASE("DivisiveNorm: blocks of images give what rows give, in forward, backward and by the parameters") {
+  const auto in_blocks = [](const Tensor<float>& x, float beyond) {
+    auto b = Tensor<float>::uninitialized(x.shape(), Format::blocks);
+    b.fill(beyond);
+    const Index image = x.size() / std::max(Index{1}, x.dim(0));
+    for (Index i = 0; i < x.size(); ++i) b[(i / image / block_images * image + i % image) * block_images + i / image % block_images] = x[i];
+    return b;
+  };
+  for (const Index batch : {0, 1, 15, 16, 17, 33})
+    for (const Shape shape : {Shape{batch, 6, 5, 3}, Shape{batch, 1, 1, 1}, Shape{batch, 3, 1, 9}, Shape{batch, 13, 2, 2}})
+      for (const auto& o : variants()) {
+        INFO(to_string(shape));
+        const auto x = test::random_tensor<float>(shape, 1, 0.3, 2), dy = test::random_tensor<float>(shape, 2);
+        DivisiveNorm<float> rows(learned(o)), blocks(learned(o));
+        CHECK(blocks.takes_blocks(shape));
+        const auto r = test::run_backward(rows, x, dy);
+        auto bx = in_blocks(x, 3), bdy = in_blocks(dy, 0), by = Tensor<float>::uninitialized(shape, Format::blocks), bdx = Tensor<float>::uninitialized(shape, Format::blocks);
+        Pass<Cpu> pass(Mode::training);
+        blocks.forward(bx, by, pass);
+        Out<float> out = bdx;
+        blocks.backward(bx, by, bdy, &out, pass);
+        const auto y = in_blocks(r.y, 0), dx = in_blocks(r.dx, 0);
+        double worst = 0, beyond = 0;
+        for (Index i = 0; i < y.ref().stored().size(); ++i) {
+          const bool inside = i / (bx.ref().stored().size() / std::max(Index{1}, stored_images(batch, Format::blocks) / 16)) * 16 + i % 16 < batch;
+          if (inside) worst = std::max(worst, static_cast<double>(std::max(std::abs(by[i] - y[i]), std::abs(bdx[i] - dx[i]))));
+          else beyond = std::max(beyond, static_cast<double>(std::abs(bdx[i])) + (std::isfinite(by[i]) ? 0 : 1));
+        }
+        CHECK(worst < 1e-5);
+        CHECK(beyond == 0);
+        if (batch == 0) continue;
+        CHECK(test::relative_error(blocks.alpha.gradient, rows.alpha.gradient) < 1e-4);
+        CHECK(test::relative_error(blocks.beta.gradient, rows.beta.gradient) < 1e-4);
+      }
+}
+
+TEST_CASE("DivisiveNorm: exponents with a short way, windows of all lengths, tiles, at every SIMD level") {
+  for (const cpu::SimdLevel level : {cpu::SimdLevel::baseline, cpu::SimdLevel::avx2, cpu::SimdLevel::avx512}) {
+    if (level > cpu::simd_level()) continue;
+    const auto check = [&](DivisiveNormOptions o, Shape shape) {
+      INFO(cpu::to_string(level) << " " << to_string(shape) << " beta " << o.beta << " channels " << o.channels.extent());
+      const DivisiveRule rule{{o.channels, o.height, o.width}, o.exponent};
+      const auto value = [](double v) { return Tensor<float>::full({1}, static_cast<float>(v)); };
+      const auto k = value(o.k), alpha = value(o.alpha), beta = value(o.beta);
+      const auto x = test::random_tensor<double>(shape, 3, 0, 2), dy = test::random_tensor<double>(shape, 4);
+      const auto narrow = x.cast<float>(), narrow_dy = dy.cast<float>();
+      Tensor<float> y(shape), dx(shape);
+      const auto call = [&](Index tile) { return cpu::detail::DivisiveCall<float>{cpu::detail::divisive_kernels<float>(level), rule, {rule.box, shape, Format::rows, tile}, k, alpha, beta}; };
+      call(1024).forward(narrow.data(), nullptr, y.data());
+      CHECK(test::relative_error(y, direct(o, x)) < 3e-7);
+      call(512).backward(narrow.data(), narrow_dy.data(), dx.data());
+      DivisiveNorm<double> exact(o);
+      CHECK(test::relative_error(dx, test::run_backward(exact, x, dy).dx) < 1e-6);
+    };
+    for (const double beta : {0.0, 0.5, 0.75, 1.0, 0.6})
+      for (const Shape shape : {Shape{1, 7, 3, 5}, Shape{2, 5, 37, 31}, Shape{1, 1, 4, 8}}) {
+        check({.channels = 5, .k = 0.5, .beta = beta}, shape);
+        check({.height = 3, .width = {0, 2}, .k = 2, .alpha = 3, .beta = beta}, shape);
+      }
+    for (const Index n : {1, 2, 7, 8, 9, 12, 16, 31, 60}) {
+      const Reach r{n / 3, n - 1 - n / 3};
+      check({.channels = r, .beta = 0.75}, {2, 23, 5, 3});
+      check({.channels = 2 * n - 1, .beta = 0.5}, {1, 40, 1, 1});
+      check({.height = r, .width = 3, .beta = 0.75}, {1, 2, 19, 6});
+      check({.width = r, .beta = 0.75}, {1, 2, 3, 21});
+      check({.channels = {1, 0}, .height = r, .width = r, .beta = 0.75}, {1, 3, 13, 14});
+    }
+    check({.channels = 3, .height = 5, .width = 3, .beta = 0.75}, {1, 4, 190, 101});  // several tiles of rows
+  }
+}
+
+TEST_CASE("DivisiveNorm: infinite responses silence their neighbours") {
+  for (const double beta : {0.5, 0.75, 1.0, 0.6}) {
+    DivisiveNorm<float> layer({.channels = 3, .beta = beta});
+    const auto y = test::run(layer, Tensor<float>({1, 4, 1, 1}, {1, INFINITY, 2, 3}));
+    CHECK(y[0] < 1e-10f);
+    CHECK(y[1] == INFINITY);
+    CHECK(y[3] == doctest::Approx(3 / std::pow(1 + 13 / 3.0, beta)));
+  }
+}
+
 TEST_CASE("DivisiveNorm: errors") {
   using D = DivisiveNorm<float>;
   const auto refused = [](DivisiveNormOptions o) { return test::message_of<Error>([&] { D layer(o); }); };

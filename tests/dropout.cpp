@@ -1,6 +1,7 @@
 #include "ventral/layers/dropout.hpp"
 
 #include "agreement.hpp"
+#include "blocks.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -85,6 +86,14 @@ TEST_CASE_TEMPLATE("dropout: Cuda agrees with Cpu, bit by bit", T, float, double
 
 TEST_CASE_TEMPLATE("dropout: 16-bit numbers agree with float", T, bfloat16, half) {
   test::check_narrow<T>([]<class U, class Space> { return Dropout<U, Space>({.rate = 0.3}); }, {7, 143});
+}
+
+TEST_CASE("dropout in blocks: the masks of rows") {
+  for (const Index n : {1, 15, 16, 17, 130}) {
+    test::check_blocks(Dropout<float>({.rate = 0.4}), test::random_tensor<float>({n, 84}), 0);
+    test::check_blocks(Dropout<float>({.rate = 0}), test::random_tensor<float>({n, 3, 2, 2}), 0);
+  }
+  CHECK(!Dropout<float>().takes_blocks({16, 10}));
 }
 
 TEST_CASE("dropout: the same bits on one and two threads; messages") {

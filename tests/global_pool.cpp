@@ -1,6 +1,7 @@
 #include "ventral/layers/global_pool.hpp"
 
 #include "agreement.hpp"
+#include "blocks.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -88,6 +89,26 @@ TEST_CASE_TEMPLATE("global pooling: empty batch", Space, VENTRAL_TEST_SPACES) {
   GlobalMeanPool<float, Space> mean;
   CHECK(test::run(max, Tensor<float, Space>({0, 4, 3, 3})).shape() == Shape{0, 4, 1, 1});
   CHECK(test::run_backward(mean, Tensor<float, Space>({2, 0, 3, 3}), Tensor<float, Space>({2, 0, 1, 1})).dx.shape() == Shape{2, 0, 3, 3});
+}
+
+TEST_CASE("global pooling in blocks: as in rows, ties and NaN too") {
+  for (const Index n : {1, 15, 16, 17}) {
+    auto x = test::random_tensor<float>({n, 3, 5, 7});
+    for (float& v : x) v = std::round(v);  // ties
+    test::check_blocks(GlobalMaxPool<float>(), x, 0);
+    test::check_blocks(GlobalMeanPool<float>(), x, 1e-6);
+  }
+  Tensor<float> x({2, 1, 1, 3}, {NAN, NAN, 5, -INFINITY, -INFINITY, -INFINITY});
+  GlobalMaxPool<float> pool;
+  auto y = Tensor<float>::uninitialized({2, 1, 1, 1}, Format::blocks), dx = Tensor<float>::uninitialized(x.shape(), Format::blocks);
+  Pass<Cpu> pass(Mode::training);
+  const auto bx = test::in_blocks(x), dy = test::in_blocks(Tensor<float>::full(y.shape(), 1));
+  pool.forward(bx, y, pass);
+  CHECK(std::isnan(y[0]));
+  CHECK(y[1] == -INFINITY);
+  Out<float> out = dx.ref();
+  pool.backward(bx, y, dy, &out, pass);
+  CHECK(test::relative_error(test::in_rows(dx), Tensor<float>(x.shape(), {0, 1, 0, 1, 0, 0})) == 0);
 }
 
 TEST_CASE("global pooling: messages") {

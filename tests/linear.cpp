@@ -68,6 +68,48 @@ TEST_CASE("Linear: the same bits for any number of threads") {
   CHECK(std::equal(a.weight.gradient.begin(), a.weight.gradient.end(), b.weight.gradient.begin()));
 }
 
+TEST_CASE_TEMPLATE("Linear: ReLU in its epilogue is a ReLU behind it", T, float, double) {
+  const Epilogue relu{.relu = true};
+  for (const Shape& s : {Shape{1, 7, 10}, Shape{2, 3, 1}, Shape{15, 84, 10}, Shape{16, 1, 33}, Shape{17, 20, 150}, Shape{64, 120, 84}, Shape{0, 5, 4}})
+    for (const bool bias : {true, false}) {
+      CAPTURE(to_string(s));
+      const Index rows = s[0], in = s[1], out = s[2];
+      Linear<T> plain({.in = in, .out = out, .bias = bias});
+      if (bias) plain.bias.value = test::random_tensor<T>({out}, 5);
+      Linear<T> fused = plain;
+      ReLU<T> behind;
+      CHECK(fused.fuses(relu, {rows, in}));
+      CHECK(!fused.fuses({.pool = Epilogue::Pool::max}, {rows, in}));
+      const auto x = test::random_tensor<T>({rows, in}, 1), dy = test::random_tensor<T>({rows, out}, 2);
+      const auto before = test::run_backward(plain, x, Tensor<T>({rows, out}));
+      const auto expected = test::run_backward(behind, before.y, dy);
+      const auto expected_before = test::run_backward(plain, x, expected.dx);
+
+      Pass<Cpu> pass(Mode::training);
+      Tensor<T> y({rows, out}), dx({rows, in});
+      Out<T> to_dx = dx.ref();
+      fused.forward(x, y.ref(), pass, relu);
+      fused.backward(x, y, dy, &to_dx, pass, relu);
+      CHECK(std::equal(y.begin(), y.end(), expected.y.begin()));
+      CHECK(std::equal(dx.begin(), dx.end(), expected_before.dx.begin()));
+      CHECK(std::equal(fused.weight.gradient.begin(), fused.weight.gradient.end(), plain.weight.gradient.begin()));
+      if (bias) CHECK(std::equal(fused.bias.gradient.begin(), fused.bias.gradient.end(), plain.bias.gradient.begin()));
+    }
+}
+
+TEST_CASE("Linear: frozen parameters get no gradient, nor does an input nobody asks about") {
+  const auto x = test::random_tensor<float>({9, 20}, 1), y = test::random_tensor<float>({9, 6}, 2), dy = test::random_tensor<float>({9, 6}, 3);
+  for (const bool weight : {true, false})
+    for (const bool bias : {true, false}) {
+      Linear<float> layer({.in = 20, .out = 6});
+      layer.weight.frozen = !weight, layer.bias.frozen = !bias;
+      Pass<Cpu> pass(Mode::training);
+      layer.backward(x, y, dy, nullptr, pass, {.relu = true});
+      CHECK((layer.weight.gradient.size() > 0) == weight);
+      CHECK((layer.bias.gradient.size() > 0) == bias);
+    }
+}
+
 TEST_CASE_TEMPLATE("Linear: Cuda agrees with Cpu, gradients accumulate", T, float, double) {
   const double tolerance = sizeof(T) == 4 ? 2e-6 : 1e-14;
   for (const bool bias : {true, false})

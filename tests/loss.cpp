@@ -161,7 +161,7 @@ TEST_CASE_TEMPLATE("losses: empty batch, everything ignored, extremes", Space, V
 
 TEST_CASE("losses: Cuda agrees with the CPU; positions alone, in warps, in several blocks, in blocks that go round") {
   const HingeOptions sum{.reduction = Reduction::sum};
-  const Shape shapes[] = {{1, 1}, {131, 10}, {37, 33}, {300, 32}, {3, 100}, {5, 7, 61}, {1, 40, 1}, {2, 65, 1}};
+  const Shape shapes[] = {{1, 1}, {131, 10}, {37, 33}, {300, 32}, {3, 100}, {5, 7, 61}, {1, 40, 1}, {2, 65, 1}, {2, 5000}};
   for (const Shape& shape : shapes) {
     const Index classes = shape[1];
     Shape positions{shape[0]};

@@ -167,6 +167,21 @@ TEST_CASE("optimizers: on Cuda a step allocates nothing after the first") {
   CHECK(after.most == before.most);
 }
 
+TEST_CASE("optimizers: on the CPU an update outside a step runs at once, and what an interrupted step left is dropped") {
+  auto lost = start<float, Cpu>(), direct = start<float, Cpu>(), trained = start<float, Cpu>(1000);
+  set_gradient(lost), set_gradient(direct), set_gradient(trained);
+  const SGDStep step{.rate = 1, .momentum = 0, .dampening = 0, .weight_decay = 0, .nesterov = false, .count = 1};
+  const auto before = start<float, Cpu>();
+  sgd_update(Cpu::stream(), step, direct.gradient, direct.value.ref(), Out<float>());
+  CHECK(test::relative_error(direct.value, before.value) > 0.1);
+  begin_updates(Cpu::stream());
+  sgd_update(Cpu::stream(), step, lost.gradient, lost.value.ref(), Out<float>());
+  SGD<float> sgd({{"trained", &trained}}, {.rate = 1});
+  sgd.step();
+  CHECK(test::relative_error(lost.value, before.value) == 0);
+  CHECK(trained.value[999] != start<float, Cpu>(1000).value[999]);
+}
+
 TEST_CASE_TEMPLATE("optimizers: equal steps one after another", Space, VENTRAL_TEST_SPACES) {
   auto p = start<double, Space>(5), q = start<double, Space>(40);
   static_cast<void>(p.accumulated_gradient()), static_cast<void>(q.accumulated_gradient());

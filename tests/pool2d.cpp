@@ -3,6 +3,7 @@
 #include <vector>
 
 #include "agreement.hpp"
+#include "blocks.hpp"
 #include "ventral/layers/activation.hpp"
 
 using namespace ventral;
@@ -158,14 +159,16 @@ TEST_CASE_TEMPLATE("max pooling: the first of equal maxima gets the gradient, ne
   }
 }
 
-TEST_CASE_TEMPLATE("max pooling: positions of the winners from the kernel", Space, VENTRAL_TEST_SPACES) {
+TEST_CASE_TEMPLATE("max pooling: winners from the kernel, on the CPU by their tap, on Cuda by their position", Space, VENTRAL_TEST_SPACES) {
+  using Winner = std::conditional_t<std::is_same_v<Space, Cpu>, float, std::int32_t>;
   const auto x = Tensor<float>({1, 2, 2, 4}, {1, 9, 3, 3, 4, 5, 2, 3, 0, 0, 0, 8, 0, 0, 7, 0}).to<Space>();
   const Window window{2, 2};
   Tensor<float, Space> y({1, 2, 1, 2});
-  Tensor<std::int32_t, Space> winners(y.shape());
+  Tensor<Winner, Space> winners(y.shape());
   max_pool_forward(x.stream(), place(window, 2, 4, "test"), x, y.ref(), winners.ref());
   CHECK(test::relative_error(y.template to<Cpu>(), Tensor<float>({1, 2, 1, 2}, {9, 3, 0, 8})) == 0);
-  CHECK(test::relative_error(winners.template to<Cpu>(), Tensor<std::int32_t>({1, 2, 1, 2}, {1, 2, 0, 3})) == 0);
+  const auto expected = std::is_same_v<Space, Cpu> ? Tensor<Winner>({1, 2, 1, 2}, {1, 0, 0, 1}) : Tensor<Winner>({1, 2, 1, 2}, {1, 2, 0, 3});
+  CHECK(test::relative_error(winners.template to<Cpu>(), expected) == 0);
 }
 
 TEST_CASE_TEMPLATE("Lp pooling: no gradient where the norm is 0, large powers do not overflow in backward", Space, VENTRAL_TEST_SPACES) {
@@ -255,6 +258,69 @@ TEST_CASE_TEMPLATE("pooling: empty batch, empty image, one cell", Space, VENTRAL
   CHECK(test::run_backward(mean, none, nothing).y.shape() == Shape{0, 3, 3, 3});
   CHECK(test::run(max, Tensor<float, Space>({2, 3, 0, 5})).shape() == Shape{2, 3, 0, 3});
   CHECK(test::run(mean, Tensor<float>::full({1, 1, 1, 1}, 9).to<Space>()).template to<Cpu>()[0] == 1);
+}
+
+TEST_CASE("pooling in blocks: as in rows, every window and number of images") {
+  for (const Window& w : windows())
+    for (const Index n : {1, 15, 16, 17}) {
+      INFO("kernel " << w.kernel.h << "x" << w.kernel.w << ", stride " << w.stride.w << ", images " << n);
+      const auto x = levels<float>({n, 2, 7, 10});
+      test::check_blocks(MaxPool2d<float>({w.kernel, w.stride, w.padding, w.dilation, w.rounding}), x, 0);
+      for (const bool pad : {false, true}) test::check_blocks(MeanPool2d<float>({w.kernel, w.stride, w.padding, w.dilation, w.rounding, pad}), x, 1e-6);
+      for (const double p : {1.0, 2.0, 3.5}) test::check_blocks(LpPool2d<float>({w.kernel, w.stride, w.padding, w.dilation, w.rounding, p}), x, 1e-6);
+    }
+  MaxPool2d<float> pool;
+  auto x = Tensor<float>::full({2, 1, 2, 2}, -INFINITY);
+  x[2] = NAN;
+  const auto bx = test::in_blocks(x);
+  auto y = Tensor<float>::uninitialized({2, 1, 1, 1}, Format::blocks), dx = Tensor<float>::uninitialized(x.shape(), Format::blocks);
+  Pass<Cpu> pass(Mode::training);
+  pool.forward(bx, y, pass);
+  CHECK(std::isnan(y[0]));
+  CHECK(y[1] == -INFINITY);
+  Out<float> out = dx.ref();
+  pool.backward(bx, y, test::in_blocks(Tensor<float>::full({2, 1, 1, 1}, 1)), &out, pass);
+  CHECK(test::relative_error(test::in_rows(dx), Tensor<float>({2, 1, 2, 2}, {0, 0, 1, 0, 1, 0, 0, 0})) == 0);
+  CHECK(!MaxPool2d<double>().takes_blocks({16, 1, 4, 4}));
+}
+
+TEST_CASE("max pooling: numbers of both infinities, in every column of a register") {
+  for (const Index w : {Index{8}, Index{34}, Index{70}})
+    for (const Pair kernel : {Pair(2), Pair(3)}) {
+      MaxPool2d<float> pool({.kernel = kernel, .stride = 2});
+      const Shape shape{1, 3, 8, w};
+      auto x = test::random_tensor<float>(shape);
+      for (Index i = 0; i < x.size(); ++i) x[i] = i % 7 == 0 ? INFINITY : i % 5 == 0 ? -INFINITY : x[i];
+      const auto dy = Tensor<float>::full(pool.output_shape(shape), 1);
+      const auto r = test::run_backward(pool, x, dy);
+      double taken = 0;
+      bool right = true;
+      for (const float v : r.dx) taken += static_cast<double>(v);
+      const WindowPlan plan = place({kernel, 2}, 8, w, "test");
+      for (Index o = 0; o < dy.size(); ++o) {
+        const Cell cell = look(x, o / (plan.h.out * plan.w.out), plan, o / plan.w.out % plan.h.out, o % plan.w.out);
+        right = right && static_cast<double>(r.y[o]) == cell.max;
+      }
+      CHECK(right);
+      CHECK(taken == static_cast<double>(dy.size()));
+    }
+}
+
+TEST_CASE("pooling: joins the layer before when it is two by two, side by side") {
+  Epilogue e;
+  const Shape x{4, 3, 8, 9};
+  CHECK(!MaxPool2d<float>({.kernel = 3, .stride = 2}).join(e, x));
+  CHECK(!MaxPool2d<float>({.kernel = 2, .stride = 1}).join(e, x));
+  CHECK(!MeanPool2d<float>({.kernel = 2, .padding = 1}).join(e, x));
+  CHECK(e.empty());
+  CHECK(MeanPool2d<float>().join(e, x));
+  CHECK(e.pool == Epilogue::Pool::mean);
+  CHECK(e.window.w.out == 4);
+  CHECK(!MaxPool2d<float>().join(e, x));
+  Epilogue relu;
+  relu.relu = true;
+  CHECK(MaxPool2d<float>().join(relu, x));
+  CHECK(relu.pool == Epilogue::Pool::max);
 }
 
 TEST_CASE("pooling: the same bits on one and two threads") {

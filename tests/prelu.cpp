@@ -85,6 +85,29 @@ TEST_CASE("PReLU on Cuda: NaN, empty input") {
   }
 }
 
+TEST_CASE("PReLU: blocks of images give the numbers of rows") {
+  for (const Index n : {1, 15, 16, 17, 40})
+    for (const Index channels : {1, 3}) {
+      const Shape shape{n, 3, 1, 7};
+      PReLU<float> layer({.channels = channels}), blocked = layer;
+      CHECK(layer.takes_blocks(shape));
+      const auto x = test::random_tensor<float>(shape), dy = test::random_tensor<float>(shape, 2);
+      const auto expected = test::run_backward(layer, x, dy);
+      auto bx = Tensor<float>::uninitialized(shape, Format::blocks), bdy = Tensor<float>::uninitialized(shape, Format::blocks);
+      auto y = Tensor<float>::uninitialized(shape, Format::blocks), dx = Tensor<float>::uninitialized(shape, Format::blocks);
+      bx.fill(-2), bdy.zero();  // what unused lanes hold must not count
+      for (Index i = 0; i < x.size(); ++i) bx.at(i / 21, i % 21 / 7, 0, i % 7) = x[i], bdy.at(i / 21, i % 21 / 7, 0, i % 7) = dy[i];
+      Pass<Cpu> pass(Mode::training);
+      Out<float> out = dx.ref();
+      blocked.forward(bx, y, pass);
+      blocked.backward(bx, y, bdy, &out, pass);
+      bool same = true;
+      for (Index i = 0; i < x.size(); ++i) same = same && y.at(i / 21, i % 21 / 7, 0, i % 7) == expected.y[i] && dx.at(i / 21, i % 21 / 7, 0, i % 7) == expected.dx[i];
+      CHECK(same);
+      CHECK(test::relative_error(blocked.weight.gradient, layer.weight.gradient) < 1e-6);
+    }
+}
+
 TEST_CASE("PReLU: messages") {
   PReLU<float> layer({.channels = 4});
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) ==

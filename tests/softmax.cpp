@@ -126,6 +126,44 @@ TEST_CASE("softmax: empty batch, one class, rows of many sizes sum to one, the s
   cpu::set_threads(before);
 }
 
+TEST_CASE_TEMPLATE("softmax: plain loops in double, any axis, in place, lines of all lengths", T, float, double) {
+  const double tolerance = sizeof(T) == 4 ? 3e-7 : 1e-14;
+  struct Case {
+    Shape shape;
+    int axis;
+  };
+  for (const Case& c : {Case{{1, 2}, 1}, {{3, 7}, 1}, {{17, 10}, 1}, {{5, 31}, 1}, {{2, 64}, 1}, {{3, 5000}, 1}, {{2, 5, 7, 3}, 1}, {{3, 21, 65}, 1}, {{33, 4}, 0}, {{2, 3, 4}, 2}}) {
+    INFO(to_string(c.shape) << ", axis " << c.axis);
+    const auto x = test::random_tensor<T>(c.shape, 6, 0, 4), dy = test::random_tensor<T>(c.shape, 7);
+    const Index n = c.shape[c.axis], step = c.shape.product(c.axis + 1, c.shape.rank());
+    Tensor<double> y(c.shape), l(c.shape), dx(c.shape), dl(c.shape);
+    for (Index line = 0; line < x.size() / n; ++line) {
+      const Index first = line / step * step * n + line % step;
+      double sum = 0, dot = 0, total = 0;
+      for (Index i = 0; i < n; ++i) sum += std::exp(static_cast<double>(x[first + i * step]));
+      for (Index i = 0; i < n; ++i) {
+        const Index at = first + i * step;
+        l[at] = static_cast<double>(x[at]) - std::log(sum);
+        y[at] = std::exp(l[at]);
+        dot += y[at] * static_cast<double>(dy[at]), total += static_cast<double>(dy[at]);
+      }
+      for (Index i = 0; i < n; ++i) {
+        const Index at = first + i * step;
+        dx[at] = y[at] * (static_cast<double>(dy[at]) - dot), dl[at] = static_cast<double>(dy[at]) - y[at] * total;
+      }
+    }
+    auto found = x.clone(), logs = x.clone(), back = dy.clone(), back_log = dy.clone();
+    cpu::softmax_forward(x.stream(), c.axis, found, found.ref());
+    cpu::log_softmax_forward(x.stream(), c.axis, logs, logs.ref());
+    cpu::softmax_backward(x.stream(), c.axis, found, back, back.ref());
+    cpu::log_softmax_backward(x.stream(), c.axis, logs, back_log, back_log.ref());
+    CHECK(test::relative_error(found, y) < tolerance);
+    CHECK(test::relative_error(logs, l) < tolerance);
+    CHECK(test::relative_error(back, dx) < 4 * tolerance);
+    CHECK(test::relative_error(back_log, dl) < 4 * tolerance);
+  }
+}
+
 TEST_CASE("softmax: messages") {
   CHECK(test::message_of<ShapeError>([] { static_cast<void>(Softmax<float>().output_shape({5})); }) == "Softmax: input [5] has no axis 1");
   CHECK(test::message_of<ShapeError>([] { static_cast<void>(LogSoftmax<float>({.axis = -3}).output_shape({5, 2})); }) ==

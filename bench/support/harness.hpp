@@ -1,12 +1,13 @@
 #pragma once
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "ventral/tensor.hpp"
 
-/// The benchmark harness: cases are run side by side with a reference and with the machine's own ceiling, checked first, then timed in turn.
+/// The benchmark harness: cases are run side by side with references and with the machine's own ceiling, checked first, then timed in turn.
 namespace bench {
 
 using ventral::Index;
@@ -14,10 +15,12 @@ using ventral::TensorRef;
 
 /// What the command line asks for; see `usage()` in options.cpp.
 struct Options {
-  double seconds = 0.5;  ///< of measuring, for each case
-  int threads = 0;       ///< for ventral and for the reference; 0: all cores
-  std::string filter;    ///< only cases whose name contains this
-  std::string json;      ///< file to write the results to
+  double seconds = 0.5;            ///< of measuring, for each case
+  int threads = 0;                 ///< for ventral and for the references; the first of thread_counts
+  std::vector<int> thread_counts;  ///< each case is measured with each of them
+  std::string filter;              ///< only cases whose name contains this
+  std::string json;                ///< file to write the results to
+  bool cold = false;               ///< every run finds its arrays in memory, not in a cache
   bool list = false;
 };
 
@@ -49,6 +52,11 @@ class Contender {
   virtual void clear() {}
   /// Where the results lie after run(), in the order of the case's expectations.
   virtual std::vector<Output> outputs() { return {}; }
+  /// Before a checked run: sets all results to NaN. For those whose outputs() are a converted copy.
+  virtual void poison() {
+    for (Output y : outputs())
+      for (Index i = 0; i < y.size(); ++i) y.set(i, std::numeric_limits<double>::quiet_NaN());
+  }
 };
 
 /// What output i of a case must hold: element by element, in double, by the plain formula. Large outputs are checked at a sample of elements.
@@ -65,10 +73,12 @@ struct Work {
   bool in_double = false;  ///< arithmetic in double has half the peak
 };
 
-/// The two sides of a case and what both must compute.
+/// The sides of a case and what all must compute.
 struct Contest {
-  std::shared_ptr<const void> data;            ///< keeps what the sides borrow
-  std::unique_ptr<Contender> ours, reference;  ///< reference: null when there is none
+  std::shared_ptr<const void> data;  ///< keeps what the sides borrow
+  std::unique_ptr<Contender> ours;
+  std::unique_ptr<Contender> reference;                ///< another library's way; null when it was not found
+  std::vector<std::unique_ptr<Contender>> references;  ///< more of them; null ones are left out
   std::vector<Expectation> expected;
 };
 
@@ -78,25 +88,34 @@ struct Summary {
 };
 Summary summarize(std::vector<double> samples);
 
+/// A reference in the results.
+struct Rival {
+  std::string name;
+  Summary seconds;
+  Summary ratio;  ///< its time / our time: above 1, ours is faster
+};
+
 /// What a case gave. Ratios are taken round by round, then summarized, so that they survive drift of the machine's speed.
 struct Result {
   std::string name;
   Work work;
   Summary seconds, reference_seconds;
-  Summary ratio;  ///< reference time / our time: above 1, ours is faster
-  Summary share;  ///< our rate / the ceiling's rate
-  std::string reference;
+  Summary ratio;          ///< reference time / our time: above 1, ours is faster
+  Summary share;          ///< our rate / the ceiling's rate
+  std::string reference;  ///< the fastest one
   int rounds = 0;
-  bool noisy = false;  ///< other programs took our cores in nearly every round; else such rounds are left out
+  bool noisy = false;               ///< other programs took our cores in nearly every round; else such rounds are left out
+  std::vector<Rival> others = {};   ///< the other references, the fastest first
+  int threads = 1;
+  double efficiency = 0;  ///< our rate for each thread / that at the first number of threads; 0 where this is the first
 };
 
 /// A benchmark program: `int main(int argc, char** argv) { bench::Program p(argc, argv, "pool2d"); p.add(...); return p.run(); }`
 class Program {
  public:
-  /// Reads the command line; --help ends here. Starts the program anew when the environment would slow the reference down.
+  /// Reads the command line; --help ends here. Starts the program anew when the environment would slow a reference down.
   Program(int argc, char** argv, std::string title);
 
-  const Options& options() const { return options_; }
   /// Adds a case, `layer/pass/shape`. `make` is called when the case is due, so that only one holds memory at a time.
   void add(std::string name, Work work, std::function<Contest()> make);
   /// Checks and measures every case that passes the filter. Returns 0, 1 when a result was wrong or the file could not be written, 2 when no case fits.
@@ -108,6 +127,8 @@ class Program {
     Work work;
     std::function<Contest()> make;
   };
+
+  bool measure_all(const Case& c, std::vector<Result>& results) const;
 
   std::string title_;
   Options options_;

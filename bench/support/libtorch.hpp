@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "support/harness.hpp"
+#include "support/layer_plan.hpp"
 #include "ventral/window.hpp"
 
 /// LibTorch as the reference. Its headers take 15 s to compile, so that only torch_*.cpp see them; without LibTorch no_torch.cpp stands in
@@ -57,20 +58,16 @@ enum class Optimizer { sgd_momentum, adam, rmsprop };
 /// One step on one array of parameters with a fixed gradient. Output: the parameters.
 std::unique_ptr<Contender> optimizer_step(Optimizer kind, double rate, In<float> w, In<float> gradient);
 
-/// A LeNet-5, in training or inference.
-class LeNet : public Contender {
+/// A network of LayerPlans, in training or inference.
+class Network : public Contender {
  public:
   /// Loss of the last training step, before it changed the weights.
   virtual double loss() const = 0;
   virtual void set_rate(double rate) = 0;
 };
-struct LeNetPlan {
-  bool lecun = false;    ///< 1.7159 tanh(2x/3) and mean pooling; else ReLU and max pooling
-  bool training = true;  ///< a step of SGD with momentum 0.9 on the mean cross-entropy; else a forward pass
-  Index padding = 0;     ///< of the first convolution
-  double rate = 0.01;
-};
-/// `weights`: conv1, conv2, fc1, fc2, fc3, each weight then bias; they are copied. Output in inference: the logits.
-std::unique_ptr<LeNet> lenet(const LeNetPlan& plan, const std::vector<In<float>>& weights, In<float> x, In<std::int32_t> labels);
+/// Training is a step of SGD with momentum 0.9 on the mean cross-entropy, inference a forward pass with the scores as output.
+/// `weights`: weight, then bias of each layer that has them, in order; they are copied.
+std::unique_ptr<Network> network(const std::vector<LayerPlan>& layers, bool training, double rate, const std::vector<In<float>>& weights, In<float> x,
+                                 In<std::int32_t> labels);
 
 }  // namespace bench::libtorch

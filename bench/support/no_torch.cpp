@@ -1,6 +1,6 @@
 #include "support/libtorch.hpp"
 
-// Compiled instead of torch_*.cpp where LibTorch is not found: rows then have no reference.
+// Compiled instead of torch_*.cpp where LibTorch is not found.
 namespace bench::libtorch {
 
 std::string version() { return {}; }
@@ -22,6 +22,6 @@ std::unique_ptr<Contender> local_response_norm_both(const ResponseNorm&, In<floa
 std::unique_ptr<Contender> softmax_forward(In<float>) { return nullptr; }
 std::unique_ptr<Contender> softmax_cross_entropy_both(In<float>, In<std::int32_t>) { return nullptr; }
 std::unique_ptr<Contender> optimizer_step(Optimizer, double, In<float>, In<float>) { return nullptr; }
-std::unique_ptr<LeNet> lenet(const LeNetPlan&, const std::vector<In<float>>&, In<float>, In<std::int32_t>) { return nullptr; }
+std::unique_ptr<Network> network(const std::vector<LayerPlan>&, bool, double, const std::vector<In<float>>&, In<float>, In<std::int32_t>) { return nullptr; }
 
 }  // namespace bench::libtorch

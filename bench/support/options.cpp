@@ -14,8 +14,9 @@ constexpr const char* usage =
     "usage: %s [options]      benchmarks of %s\n"
     "  --filter TEXT   only cases whose name contains TEXT\n"
     "  --seconds S     measuring time of each case (0.5)\n"
-    "  --threads N     threads of ventral and of the reference (all cores)\n"
-    "  --json FILE     also write the results to FILE\n"
+    "  --threads N,... threads of ventral and of the references (all cores); with several numbers, rows for each and the efficiency\n"
+    "  --cold          every run finds its arrays in memory, not in a cache; with one thread\n"
+    "  --json FILE     also write the results to FILE; bench/plot draws them\n"
     "  --list          print the names of the cases and stop\n"
     "  --help          print this and stop\n"
     "Columns: docs/benchmarks.md\n";
@@ -32,11 +33,23 @@ double positive_number(const char* program, std::string_view option, const char*
   return v;
 }
 
+std::vector<int> thread_counts(const char* program, std::string_view option, const std::string& text) {
+  std::vector<int> counts;
+  for (std::size_t first = 0; first <= text.size();) {
+    const std::size_t comma = std::min(text.find(',', first), text.size());
+    const double n = positive_number(program, option, text.substr(first, comma - first).c_str());
+    if (n != static_cast<int>(n)) stop(program, ventral::concat(option, " takes whole numbers"));
+    counts.push_back(static_cast<int>(n));
+    first = comma + 1;
+  }
+  return counts;
+}
+
 }  // namespace
 
 Options read_options(int argc, char** argv, const char* title) {
   Options o;
-  o.threads = std::max(1, static_cast<int>(std::thread::hardware_concurrency()));
+  o.thread_counts = {std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
     if (option == "--help") {
@@ -47,15 +60,20 @@ Options read_options(int argc, char** argv, const char* title) {
       o.list = true;
       continue;
     }
+    if (option == "--cold") {
+      o.cold = true;
+      continue;
+    }
     if (option != "--filter" && option != "--seconds" && option != "--threads" && option != "--json")
       stop(argv[0], ventral::concat("unknown option '", option, "'"));
     if (++i == argc) stop(argv[0], ventral::concat(option, " needs a value"));
     if (option == "--filter") o.filter = argv[i];
     if (option == "--json") o.json = argv[i];
     if (option == "--seconds") o.seconds = positive_number(argv[0], option, argv[i]);
-    if (option == "--threads") o.threads = static_cast<int>(positive_number(argv[0], option, argv[i]));
+    if (option == "--threads") o.thread_counts = thread_counts(argv[0], option, argv[i]);
   }
-  if (o.threads < 1) stop(argv[0], "--threads takes a whole number of at least 1");
+  if (o.cold && o.thread_counts != std::vector{1}) stop(argv[0], "--cold needs --threads 1: between the runs, other threads would fall asleep");
+  o.threads = o.thread_counts.front();
   return o;
 }
 

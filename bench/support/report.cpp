@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "support/libtorch.hpp"
+#include "support/peers.hpp"
 #include "ventral/cpu/simd.hpp"
 
 namespace bench {
@@ -49,6 +50,12 @@ void write(std::FILE* f, const char* name, const Summary& s) {
   std::fprintf(f, ", \"%s\": {\"median\": %.6g, \"mad\": %.6g, \"q1\": %.6g, \"q3\": %.6g}", name, s.median, s.deviation, s.low, s.high);
 }
 
+void write(std::FILE* f, const Rival& r, const char* separator) {
+  std::fprintf(f, "%s{\"name\": %s", separator, quoted(r.name).c_str());
+  write(f, "seconds", r.seconds), write(f, "ratio", r.ratio);
+  std::fprintf(f, "}");
+}
+
 }  // namespace
 
 Setting describe(std::string title, int threads) {
@@ -57,30 +64,33 @@ Setting describe(std::string title, int threads) {
 #else
   const char* compiler = "g++ " __VERSION__;
 #endif
-  return {std::move(title), processor(), to_string(ventral::cpu::simd_level()), compiler, libtorch::version(), threads};
+  std::string references;
+  for (const std::string& version : {openblas::version(), onednn::version(), eigen::version(), libtorch::version()})
+    if (!version.empty()) references += (references.empty() ? "" : ", ") + version;
+  return {std::move(title), processor(), to_string(ventral::cpu::simd_level()), compiler, std::move(references), threads};
 }
 
 void print_heading(const Setting& s) {
-  std::printf("%s: %d thread%s, %s, %s, %s\n", s.title.c_str(), s.threads, s.threads == 1 ? "" : "s", s.processor.c_str(), s.simd.c_str(), s.compiler.c_str());
-  std::printf("reference: %s\n\n", s.reference.empty() ? "none (built without LibTorch)" : s.reference.c_str());
-  std::printf("%-46s %11s %6s %16s %8s   %11s %6s %7s %14s\n", "case", "time us", "+-", "rate", "of limit", "reference", "+-", "ratio", "quartiles");
+  std::printf("%s: %s caches, %s, %s, %s\n", s.title.c_str(), s.cold ? "cold" : "warm", s.processor.c_str(), s.simd.c_str(), s.compiler.c_str());
+  std::printf("references: %s\n\n", s.reference.empty() ? "none was found" : s.reference.c_str());
+  std::printf("%-40s %7s %11s %6s %16s %8s %7s %14s  %s\n", "case", "threads", "time us", "+-", "rate", "of limit", "ratio", "quartiles", "to");
 }
 
 void print_row(const Result& r) {
   const Rate speed = rate(r.work, r.seconds.median);
-  std::printf("%-46s %11.1f %5.1f%% %8.*f %-7s", r.name.c_str(), r.seconds.median * 1e6, 100 * r.seconds.deviation / r.seconds.median,
+  std::printf("%-40s %7d %11.1f %5.1f%% %8.*f %-7s", r.name.c_str(), r.threads, r.seconds.median * 1e6, 100 * r.seconds.deviation / r.seconds.median,
               speed.value < 100 ? 1 : 0, speed.value, speed.unit);
   if (r.share.median > 0) std::printf(" %7.0f%%", 100 * r.share.median);
   else std::printf(" %8s", "");
-  if (!r.reference.empty())
-    std::printf("   %11.1f %5.1f%% %6.2fx %6.2f - %5.2f", r.reference_seconds.median * 1e6, 100 * r.reference_seconds.deviation / r.reference_seconds.median,
-                r.ratio.median, r.ratio.low, r.ratio.high);
+  if (!r.reference.empty()) std::printf(" %6.2fx %6.2f - %5.2f  %s", r.ratio.median, r.ratio.low, r.ratio.high, r.reference.c_str());
+  for (const Rival& other : r.others) std::printf(", %s %.2fx", other.name.c_str(), other.ratio.median);
+  if (r.efficiency > 0) std::printf("; efficiency %.0f%%", 100 * r.efficiency);
   std::printf("%s\n", r.noisy ? "  noisy" : "");
   std::fflush(stdout);
 }
 
 void print_wrong(const std::string& name, const std::string& what) {
-  std::printf("%-46s WRONG: %s\n", name.c_str(), what.substr(0, what.find('\n')).c_str());
+  std::printf("%-40s WRONG: %s\n", name.c_str(), what.substr(0, what.find('\n')).c_str());
   std::fflush(stdout);
 }
 
@@ -88,17 +98,23 @@ void write_json(const std::string& path, const Setting& s, const std::vector<Res
   const std::string partial = path + ".partial";
   std::FILE* f = std::fopen(partial.c_str(), "w");
   ventral::require<ventral::FileError>(f != nullptr, "cannot write ", partial);
-  std::fprintf(f, "{\n  \"title\": %s,\n  \"threads\": %d,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s,\n  \"results\": [",
-               quoted(s.title).c_str(), s.threads, quoted(s.processor).c_str(), quoted(s.simd).c_str(), quoted(s.compiler).c_str(),
+  std::fprintf(f, "{\n  \"title\": %s,\n  \"cold\": %s,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s,\n  \"results\": [",
+               quoted(s.title).c_str(), s.cold ? "true" : "false", quoted(s.processor).c_str(), quoted(s.simd).c_str(), quoted(s.compiler).c_str(),
                quoted(s.reference).c_str());
   const char* separator = "\n";
   for (const Result& r : results) {
     const Rate speed = rate(r.work, r.seconds.median);
-    std::fprintf(f, "%s    {\"name\": %s, \"rounds\": %d, \"noisy\": %s, \"flop\": %.17g, \"bytes\": %.17g, \"items\": %.17g, \"rate\": %.6g, \"unit\": \"%s\"",
-                 separator, quoted(r.name).c_str(), r.rounds, r.noisy ? "true" : "false", r.work.flop, r.work.bytes, r.work.items, speed.value, speed.unit);
+    std::fprintf(f, "%s    {\"name\": %s, \"threads\": %d, \"rounds\": %d, \"noisy\": %s, \"flop\": %.17g, \"bytes\": %.17g, \"items\": %.17g, \"rate\": %.6g, \"unit\": \"%s\"",
+                 separator, quoted(r.name).c_str(), r.threads, r.rounds, r.noisy ? "true" : "false", r.work.flop, r.work.bytes, r.work.items, speed.value, speed.unit);
     write(f, "seconds", r.seconds);
     if (r.share.median > 0) write(f, "share_of_ceiling", r.share);
-    if (!r.reference.empty()) write(f, "reference_seconds", r.reference_seconds), write(f, "ratio", r.ratio);
+    if (r.efficiency > 0) std::fprintf(f, ", \"efficiency\": %.6g", r.efficiency);
+    if (!r.reference.empty()) {
+      std::fprintf(f, ", \"references\": [");
+      write(f, {r.reference, r.reference_seconds, r.ratio}, "");
+      for (const Rival& other : r.others) write(f, other, ", ");
+      std::fprintf(f, "]");
+    }
     std::fprintf(f, "}");
     separator = ",\n";
   }

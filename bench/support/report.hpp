@@ -8,8 +8,9 @@ namespace bench {
 
 /// Where and with what the numbers were measured.
 struct Setting {
-  std::string title, processor, simd, compiler, reference;
+  std::string title, processor, simd, compiler, reference;  ///< reference: the libraries that were found, with their versions
   int threads = 1;
+  bool cold = false;
 };
 Setting describe(std::string title, int threads);
 

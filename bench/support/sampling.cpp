@@ -16,7 +16,8 @@ namespace bench {
 namespace {
 
 constexpr double sample_seconds = 0.004;
-constexpr int fewest_rounds = 5;
+constexpr double long_run = 0.1;  // seconds from which a run needs no other before it to be warm
+constexpr int fewest_rounds = 4, most_cold_runs = 8;
 constexpr double patience = 4;  // times the wanted time, while other programs disturb
 constexpr Index checked_elements = 500;
 
@@ -45,28 +46,45 @@ void wait_until_idle() {
 /// One contender with the number of runs that fill a sample.
 struct Runner {
   Contender* contender;
+  CacheSweeper* sweeper;  // null: warm caches
   long runs = 1;
+  double best = std::numeric_limits<double>::infinity();
   std::vector<double> seconds = {};
 
   void calibrate() {
-    double best = std::numeric_limits<double>::infinity();
     const double start = now();
     for (int i = 0; i < 3 || (now() - start < 5 * sample_seconds && i < 1000); ++i) {
       const double t = now();
       contender->run();
       best = std::min(best, now() - t);
-      if (now() - start > 1) break;
+      if (now() - start > long_run) break;
     }
-    runs = std::clamp(static_cast<long>(sample_seconds / std::max(best, 1e-9)), 1L, 1L << 24);
+    runs = std::clamp(static_cast<long>(sample_seconds / std::max(best, 1e-9)), 1L, sweeper ? most_cold_runs : 1L << 24);
   }
 
-  void sample() {
+  /// Mean time of a run.
+  double sample() { return sweeper ? cold_sample() : warm_sample(); }
+
+ private:
+  double warm_sample() {
     const double warm = now() + 0.2 * sample_seconds;  // wakes the threads and the clock
-    do contender->run();
-    while (now() < warm && runs > 1);
+    if (best < long_run) {
+      do contender->run();
+      while (now() < warm && runs > 1);
+    }
     const double t = now();
     for (long i = 0; i < runs; ++i) contender->run();
-    seconds.push_back((now() - t) / static_cast<double>(runs));
+    return (now() - t) / static_cast<double>(runs);
+  }
+  double cold_sample() {
+    double total = 0;
+    for (long i = 0; i < runs; ++i) {
+      sweeper->sweep();
+      const double t = now();
+      contender->run();
+      total += now() - t;
+    }
+    return total / static_cast<double>(runs);
   }
 };
 
@@ -105,8 +123,7 @@ std::string compare(const char* who, const Expectation& expectation, const Outpu
 
 std::string check(Contender& contender, const std::vector<Expectation>& expected) {
   contender.run();  // so that outputs exist
-  for (Output y : contender.outputs())
-    for (Index i = 0; i < y.size(); ++i) y.set(i, std::numeric_limits<double>::quiet_NaN());
+  contender.poison();
   contender.clear();
   contender.run();
   const std::vector<Output> found = contender.outputs();
@@ -134,55 +151,72 @@ Summary summarize(std::vector<double> samples) {
 
 std::string check(Contest& contest) {
   std::string wrong = check(*contest.ours, contest.expected);
-  if (wrong.empty() && contest.reference) wrong = check(*contest.reference, contest.expected);
+  for (auto& reference : contest.references)
+    if (wrong.empty()) wrong = check(*reference, contest.expected);
   return wrong;
 }
 
-Result measure(const std::string& name, const Work& work, Contest& contest, const Options& options) {
-  std::unique_ptr<Contender> ceiling = work.bytes > 0 ? copy_ceiling(work.bytes, options.threads) : work.flop > 0 ? fma_ceiling(options.threads) : nullptr;
-  std::vector<Runner> runners;
-  for (Contender* c : {contest.ours.get(), contest.reference.get(), ceiling.get()})
-    if (c) runners.push_back({c}), runners.back().calibrate();
+namespace {
 
+/// Rounds until there are enough undisturbed ones. Returns which were undisturbed.
+std::vector<bool> run_rounds(std::vector<Runner>& runners, int threads, double seconds) {
   const double start = now();
   double calm_seconds = 0;
   std::vector<bool> calm;
-  const auto calm_rounds = [&] { return std::count(calm.begin(), calm.end(), true); };
   const auto enough = [&] {
-    const bool long_enough = static_cast<int>(calm.size()) >= fewest_rounds && now() - start > options.seconds;
-    return long_enough && ((calm_rounds() >= fewest_rounds && calm_seconds > options.seconds) || now() - start > patience * options.seconds);
+    const bool long_enough = static_cast<int>(calm.size()) >= fewest_rounds && now() - start > seconds;
+    return long_enough && ((std::count(calm.begin(), calm.end(), true) >= fewest_rounds && calm_seconds > seconds) || now() - start > patience * seconds);
   };
   while (!enough()) {
     const double round_start = now();
     bool undisturbed = true;
     const std::size_t n = runners.size();
-    for (std::size_t k = 0; k < n; ++k) {
-      if (options.threads > 1) wait_until_idle();
+    for (Runner& r : runners) r.seconds.push_back(0);
+    for (std::size_t k = 0; k < 2 * n; ++k) {
+      Runner& r = runners[k < n ? k : 2 * n - 1 - k];
+      if (threads > 1) wait_until_idle();
       const long displaced = times_displaced();
-      runners[calm.size() % 2 ? n - 1 - k : k].sample();
+      r.seconds.back() += r.sample() / 2;
       undisturbed = undisturbed && times_displaced() == displaced;
     }
     calm.push_back(undisturbed);
     if (undisturbed) calm_seconds += now() - round_start;
   }
+  return calm;
+}
+
+}  // namespace
+
+Result measure(const std::string& name, const Work& work, Contest& contest, int threads, const Options& options) {
+  const std::unique_ptr<Contender> ceiling = work.bytes > 0 ? copy_ceiling(work.bytes, threads) : work.flop > 0 ? fma_ceiling(threads) : nullptr;
+  const std::unique_ptr<CacheSweeper> sweeper = options.cold ? std::make_unique<CacheSweeper>() : nullptr;
+  std::vector<Runner> runners{{contest.ours.get(), sweeper.get()}};
+  for (const auto& reference : contest.references) runners.push_back({reference.get(), sweeper.get()});
+  if (ceiling) runners.push_back({ceiling.get(), sweeper.get()});
+  for (Runner& r : runners) r.calibrate();
+
+  const std::vector<bool> calm = run_rounds(runners, threads, options.seconds);
   Result result;
   result.name = name;
+  result.threads = threads;
   result.work = work;
-  result.noisy = calm_rounds() < fewest_rounds;
+  result.noisy = std::count(calm.begin(), calm.end(), true) < fewest_rounds;
   if (!result.noisy)
     for (Runner& r : runners) keep_only(r.seconds, calm);
 
   const std::vector<double>& ours = runners[0].seconds;
   result.rounds = static_cast<int>(ours.size());
   result.seconds = summarize(ours);
-  if (contest.reference) {
-    result.reference = contest.reference->name();
-    result.reference_seconds = summarize(runners[1].seconds);
-    result.ratio = ratio(runners[1].seconds, ours);
+  std::vector<Rival>& rivals = result.others;
+  for (std::size_t i = 0; i < contest.references.size(); ++i)
+    rivals.push_back({contest.references[i]->name(), summarize(runners[i + 1].seconds), ratio(runners[i + 1].seconds, ours)});
+  std::stable_sort(rivals.begin(), rivals.end(), [](const Rival& a, const Rival& b) { return a.seconds.median < b.seconds.median; });
+  if (!rivals.empty()) {
+    result.reference = rivals[0].name, result.reference_seconds = rivals[0].seconds, result.ratio = rivals[0].ratio;
+    rivals.erase(rivals.begin());
   }
   if (ceiling) {
-    const double per_run =
-        work.bytes > 0 ? 1 : (work.in_double ? 2 : 1) * work.flop / fma_ceiling_flop(options.threads);  // the ceiling's time for this case's work
+    const double per_run = work.bytes > 0 ? 1 : (work.in_double ? 2 : 1) * work.flop / fma_ceiling_flop(threads);  // the ceiling's time for this case's work
     result.share = ratio(runners.back().seconds, ours);
     for (double* v : {&result.share.median, &result.share.deviation, &result.share.low, &result.share.high}) *v *= per_run;
   }

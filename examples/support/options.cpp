@@ -9,16 +9,18 @@ struct Options::Parser {
   CLI::App app;
 };
 
-Options::Options(const std::string& program, const std::string& description) : parser_(new Parser{CLI::App(description, program)}) {
+static std::string long_name(const char* name) { return std::string("--") + name; }
+
+Options::Options(const char* program, const char* description) : parser_(new Parser{CLI::App(description, program)}) {
   parser_->app.option_defaults()->always_capture_default();
 }
 Options::~Options() = default;
 
-Options& Options::add(const std::string& name, int& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
-Options& Options::add(const std::string& name, std::uint64_t& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
-Options& Options::add(const std::string& name, double& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
-Options& Options::add(const std::string& name, std::string& value, const std::string& help) { return parser_->app.add_option("--" + name, value, help), *this; }
-Options& Options::add(const std::string& name, bool& value, const std::string& help) { return parser_->app.add_flag("--" + name, value, help), *this; }
+Options& Options::add(const char* name, int& value, const char* help) { return parser_->app.add_option(long_name(name), value, help), *this; }
+Options& Options::add(const char* name, std::uint64_t& value, const char* help) { return parser_->app.add_option(long_name(name), value, help), *this; }
+Options& Options::add(const char* name, double& value, const char* help) { return parser_->app.add_option(long_name(name), value, help), *this; }
+Options& Options::add(const char* name, std::string& value, const char* help) { return parser_->app.add_option(long_name(name), value, help), *this; }
+Options& Options::add(const char* name, bool& value, const char* help) { return parser_->app.add_flag(long_name(name), value, help), *this; }
 
 void Options::parse(int argc, char** argv) {
   try {

@@ -11,18 +11,18 @@
 ///     options.parse(argc, argv);   // --help prints all options with their defaults and ends the program
 class Options {
  public:
-  Options(const std::string& program, const std::string& description);
+  Options(const char* program, const char* description);
   ~Options();
   Options(const Options&) = delete;
   Options& operator=(const Options&) = delete;
 
   /// Adds --name VALUE; `value` holds the default and receives what was given.
-  Options& add(const std::string& name, int& value, const std::string& help);
-  Options& add(const std::string& name, std::uint64_t& value, const std::string& help);
-  Options& add(const std::string& name, double& value, const std::string& help);
-  Options& add(const std::string& name, std::string& value, const std::string& help);
+  Options& add(const char* name, int& value, const char* help);
+  Options& add(const char* name, std::uint64_t& value, const char* help);
+  Options& add(const char* name, double& value, const char* help);
+  Options& add(const char* name, std::string& value, const char* help);
   /// Adds the switch --name.
-  Options& add(const std::string& name, bool& value, const std::string& help);
+  Options& add(const char* name, bool& value, const char* help);
 
   /// Reads the command line. Ends the program with status 0 after --help and with 2 after a mistake, which it names.
   void parse(int argc, char** argv);

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "ventral/layer.hpp"
+#include "ventral/plan.hpp"
 
 namespace ventral::inline v0 {
 
@@ -36,20 +37,17 @@ template <class T, class Space>
 class AnyLayer {
  public:
   template <class L>
-  AnyLayer(std::string name, L&& layer) : name_(std::move(name)), model_(new Model<L>(std::move(layer))) {
-    list_parameters();
-  }
-  AnyLayer(const AnyLayer& o) : name_(o.name_), model_(o.model_->clone()) { list_parameters(); }
+  AnyLayer(std::string name, L&& layer) : AnyLayer(std::move(name), std::unique_ptr<Concept>(new Model<L>(std::move(layer)))) {}
+  AnyLayer(const AnyLayer& o) : AnyLayer(o.name_, o.model_->clone()) {}
   AnyLayer(AnyLayer&&) noexcept = default;
   AnyLayer& operator=(AnyLayer&&) noexcept = default;
 
   const std::string& name() const { return name_; }
   std::string_view kind() const { return model_->kind(); }
-  bool is_view() const { return model_->is_view(); }
   /// Whether backward has gradients of parameters to add: any that is not frozen. Asked at every step, so it allocates nothing.
   bool trains() const {
-    for (const auto* p : listed_)
-      if (!p->frozen) return true;
+    for (const auto& p : listed_)
+      if (!p.parameter->frozen) return true;
     return model_->contents_train();
   }
   void set_frozen(bool frozen) {
@@ -62,8 +60,14 @@ class AnyLayer {
       throw ShapeError(named_error(kind(), name_, e.what()));
     }
   }
-  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) { model_->forward(x, y, pass); }
-  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) { model_->backward(x, y, dy, dx, pass); }
+  LayerTraits traits(const Shape& x) const { return model_->traits(x); }
+  bool join(Epilogue& e, const Shape& x) const { return model_->join(e, x); }
+  bool fuses(const Epilogue& e, const Shape& x) const { return model_->fuses(e, x); }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass, const Epilogue& e = {}) { model_->forward(x, y, pass, e); }
+  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e = {}) {
+    model_->backward(x, y, dy, dx, pass, e);
+  }
+  Index kept_bytes(const Shape& x, Format format, const Epilogue& e) const { return model_->kept_bytes(x, format, e); }
   std::vector<NamedParameter<T, Space>> parameters() { return model_->parameters(); }
   std::vector<NamedBuffer<T, Space>> buffers() { return model_->buffers(); }
   void initialize(Random random) { model_->initialize(random); }
@@ -80,14 +84,17 @@ class AnyLayer {
     virtual ~Concept() = default;
     virtual std::unique_ptr<Concept> clone() const = 0;
     virtual std::string_view kind() const = 0;
-    virtual bool is_view() const = 0;
     virtual Shape output_shape(const Shape&) const = 0;
-    virtual void forward(In<T, Space>, Out<T, Space>, Pass<Space>&) = 0;
-    virtual void backward(In<T, Space>, In<T, Space>, In<T, Space>, Out<T, Space>*, Pass<Space>&) = 0;
+    virtual LayerTraits traits(const Shape&) const = 0;
+    virtual bool join(Epilogue&, const Shape&) const = 0;
+    virtual bool fuses(const Epilogue&, const Shape&) const = 0;
+    virtual void forward(In<T, Space>, Out<T, Space>, Pass<Space>&, const Epilogue&) = 0;
+    virtual void backward(In<T, Space>, In<T, Space>, In<T, Space>, Out<T, Space>*, Pass<Space>&, const Epilogue&) = 0;
     virtual std::vector<NamedParameter<T, Space>> parameters() = 0;
     virtual std::vector<NamedBuffer<T, Space>> buffers() = 0;
     virtual void initialize(Random) = 0;
     virtual Index flops(const Shape&) const = 0;
+    virtual Index kept_bytes(const Shape&, Format, const Epilogue&) const = 0;
     virtual ReceptiveField field_after(const ReceptiveField&) const = 0;
     virtual bool is_container() const = 0;
     virtual bool contents_train() const = 0;
@@ -99,19 +106,46 @@ class AnyLayer {
     explicit Model(L&& l) : layer(std::move(l)) {}
     [[gnu::cold]] std::unique_ptr<Concept> clone() const override { return std::unique_ptr<Concept>(new Model(layer)); }
     std::string_view kind() const override { return L::kind; }
-    bool is_view() const override {
-      if constexpr (requires { L::is_view; }) return L::is_view;
-      return false;
-    }
     Shape output_shape(const Shape& x) const override { return layer.output_shape(x); }
-    void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) override { layer.forward(x, y, pass); }
-    void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) override { layer.backward(x, y, dy, dx, pass); }
+    [[gnu::cold]] LayerTraits traits([[maybe_unused]] const Shape& x) const override {
+      LayerTraits t;
+      if constexpr (requires { L::is_view; }) t.view = L::is_view;
+      if constexpr (requires { layer.takes_blocks(x); }) t.takes_blocks = layer.takes_blocks(x);
+      if constexpr (requires { layer.prefers_blocks(x); }) t.prefers_blocks = layer.prefers_blocks(x);
+      if constexpr (requires { L::mixes_formats; }) t.mixes_formats = L::mixes_formats;
+      return t;
+    }
+    [[gnu::cold]] bool join([[maybe_unused]] Epilogue& e, [[maybe_unused]] const Shape& x) const override {
+      if constexpr (requires { layer.join(e, x); }) return layer.join(e, x);
+      else return false;
+    }
+    [[gnu::cold]] bool fuses([[maybe_unused]] const Epilogue& e, [[maybe_unused]] const Shape& x) const override {
+      if constexpr (requires { layer.fuses(e, x); }) return layer.fuses(e, x);
+      else return false;
+    }
+    void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass, const Epilogue& e) override {
+      if constexpr (requires { layer.forward(x, y, pass, e); }) {
+        if (!e.empty()) return layer.forward(x, y, pass, e);
+      }
+      layer.forward(x, y, pass);
+    }
+    void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e) override {
+      if constexpr (requires { layer.backward(x, y, dy, dx, pass, e); }) {
+        if (!e.empty()) return layer.backward(x, y, dy, dx, pass, e);
+      }
+      layer.backward(x, y, dy, dx, pass);
+    }
+    [[gnu::cold]] Index kept_bytes([[maybe_unused]] const Shape& x, [[maybe_unused]] Format format, [[maybe_unused]] const Epilogue& e) const override {
+      if constexpr (requires { layer.kept_bytes(x, format, e); }) return layer.kept_bytes(x, format, e);
+      else if constexpr (requires { layer.kept_bytes(x, format); }) return layer.kept_bytes(x, format);
+      else return 0;
+    }
     [[gnu::cold]] std::vector<NamedParameter<T, Space>> parameters() override { return parameters_of(layer); }
     [[gnu::cold]] std::vector<NamedBuffer<T, Space>> buffers() override { return buffers_of(layer); }
     [[gnu::cold]] void initialize([[maybe_unused]] Random random) override {
       if constexpr (requires { layer.initialize(random); }) layer.initialize(random);
     }
-    Index flops([[maybe_unused]] const Shape& x) const override {
+    [[gnu::cold]] Index flops([[maybe_unused]] const Shape& x) const override {
       if constexpr (requires { layer.flops(x); }) return layer.flops(x);
       return 0;
     }
@@ -131,13 +165,12 @@ class AnyLayer {
   };
 
   /// Notes where a layer's own parameters are. Those inside a container may come and go, so it is asked.
-  [[gnu::cold]] void list_parameters() {
-    if (model_->is_container()) return;
-    for (auto& p : model_->parameters()) listed_.push_back(p.parameter);
+  [[gnu::cold]] AnyLayer(std::string name, std::unique_ptr<Concept> model) : name_(std::move(name)), model_(std::move(model)) {
+    if (!model_->is_container()) listed_ = model_->parameters();
   }
   std::string name_;
   std::unique_ptr<Concept> model_;
-  std::vector<Parameter<T, Space>*> listed_;
+  std::vector<NamedParameter<T, Space>> listed_;
 };
 
 }  // namespace detail

@@ -1,4 +1,5 @@
 #pragma once
+#include <cstdarg>
 #include <cstdio>
 #include <stdexcept>
 #include <string>
@@ -31,9 +32,18 @@ struct CudaError : Error {
 
 namespace detail {
 
+[[gnu::cold]] inline void append_formatted(std::string& out, const char* format, ...) {
+  char text[32];
+  std::va_list arguments;
+  va_start(arguments, format);
+  out.append(text, static_cast<std::size_t>(std::vsnprintf(text, sizeof text, format, arguments)));
+  va_end(arguments);
+}
+
 /// Appends one part of a message: text, a number, or anything with a `to_string()` found by argument-dependent lookup.
 template <class Part>
-void append_part(std::string& out, const Part& part) {
+[[gnu::cold]] void append_part(std::string& out, const void* value) {
+  const Part& part = *static_cast<const Part*>(value);
   if constexpr (std::is_convertible_v<const Part&, std::string_view>) {
     out += std::string_view(part);
   } else if constexpr (std::is_same_v<Part, char>) {
@@ -41,29 +51,24 @@ void append_part(std::string& out, const Part& part) {
   } else if constexpr (std::is_same_v<Part, bool>) {
     out += part ? "true" : "false";
   } else if constexpr (std::is_floating_point_v<Part>) {
-    char text[32];
-    std::snprintf(text, sizeof text, "%g", static_cast<double>(part));
-    out += text;
+    append_formatted(out, "%g", static_cast<double>(part));
   } else if constexpr (std::is_integral_v<Part>) {
-    out += std::to_string(part);
+    append_formatted(out, std::is_signed_v<Part> ? "%lld" : "%llu", static_cast<long long>(part));
   } else {
     out += to_string(part);
   }
 }
+[[gnu::cold]] inline void append_text(std::string& out, const void* text) { out += static_cast<const char*>(text); }
 
 /// A part of a message and how to append it. Call sites only list their parts; text is made in one place, so that checks cost little code.
 struct MessagePart {
   const void* value;
   void (*append)(std::string&, const void*);
 
+  constexpr MessagePart(const char* text) : value(text), append(append_text) {}
   template <class Part>
-  static MessagePart of(const Part& part) {
-    if constexpr (std::is_convertible_v<const Part&, const char*>) {
-      return {static_cast<const char*>(part), [](std::string& out, const void* p) { out += static_cast<const char*>(p); }};
-    } else {
-      return {&part, [](std::string& out, const void* p) { append_part(out, *static_cast<const Part*>(p)); }};
-    }
-  }
+    requires(!std::is_convertible_v<const Part&, const char*>)
+  constexpr MessagePart(const Part& part) : value(&part), append(append_part<Part>) {}
 };
 
 [[gnu::noinline, gnu::cold]] inline std::string join(const MessagePart* parts, int count) {
@@ -82,7 +87,7 @@ template <class Exception>
 /// Concatenates text, numbers and shapes into one string: `concat("input ", shape, " has ", 3, " channels")`.
 template <class... Parts>
 [[nodiscard]] std::string concat(const Parts&... parts) {
-  const detail::MessagePart list[] = {detail::MessagePart::of(parts)...};
+  const detail::MessagePart list[] = {parts...};
   return detail::join(list, sizeof...(Parts));
 }
 
@@ -90,7 +95,7 @@ template <class... Parts>
 template <class Exception = Error, class... Parts>
 constexpr void require(bool ok, const Parts&... parts) {
   if (ok) [[likely]] return;
-  const detail::MessagePart list[] = {detail::MessagePart::of(parts)...};
+  const detail::MessagePart list[] = {parts...};
   detail::fail<Exception>(list, sizeof...(Parts));
 }
 

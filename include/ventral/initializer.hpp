@@ -34,7 +34,7 @@ struct Initializer {
 namespace detail {
 
 /// Half the width (uniform rules) or the standard deviation (normal rules).
-inline double init_scale(Init rule, double fan_in, double fan_out) {
+[[gnu::cold]] inline double init_scale(Init rule, double fan_in, double fan_out) {
   switch (rule) {
     case Init::lecun_uniform: return std::sqrt(3 / fan_in);
     case Init::lecun_normal: return std::sqrt(1 / fan_in);
@@ -48,7 +48,7 @@ inline double init_scale(Init rule, double fan_in, double fan_out) {
 }
 
 /// `count` random vectors of the given length, at right angles (Gram-Schmidt, twice: once leaves rounding errors behind).
-inline std::vector<double> orthonormal(Index count, Index length, Random& random) {
+[[gnu::cold]] inline std::vector<double> orthonormal(Index count, Index length, Random& random) {
   std::vector<double> v(static_cast<std::size_t>(count * length));
   const auto row = [&](Index i) { return v.data() + i * length; };
   const auto dot = [&](const double* a, const double* b) {
@@ -78,14 +78,11 @@ inline std::vector<double> orthonormal(Index count, Index length, Random& random
 /// Draws w anew by a rule. Numbers are drawn in double on the CPU, so that every space and scalar starts from the same weights.
 /// Throws Error when a rule needs a fan and it is not positive.
 template <class T, class Space>
-void initialize(Tensor<T, Space>& w, Initializer init, Index fan_in, Index fan_out, Random& random) {
+[[gnu::cold]] void initialize(Tensor<T, Space>& w, Initializer init, Index fan_in, Index fan_out, Random& random) {
   std::vector<T> values(static_cast<std::size_t>(w.size()));
-  const auto fill = [&](auto draw) {
-    for (T& v : values) v = static_cast<T>(draw());
-  };
   switch (init.rule) {
-    case Init::zeros: fill([] { return 0.0; }); break;
-    case Init::constant: fill([&] { return init.value; }); break;
+    case Init::zeros: break;
+    case Init::constant: values.assign(values.size(), static_cast<T>(init.value)); break;
     case Init::orthogonal: {
       require(w.rank() >= 1, "initialize: Init::orthogonal needs a tensor of rank 1 or more");
       const Index rows = w.dim(0), columns = w.shape().product(1, w.rank()), length = std::max(rows, columns);
@@ -100,8 +97,7 @@ void initialize(Tensor<T, Space>& w, Initializer init, Index fan_in, Index fan_o
       require(fan_in > 0 && fan_out > 0, "initialize: fan_in ", fan_in, " and fan_out ", fan_out, " must be positive");
       const double scale = init.value * detail::init_scale(init.rule, static_cast<double>(fan_in), static_cast<double>(fan_out));
       const bool normal = init.rule == Init::lecun_normal || init.rule == Init::xavier_normal || init.rule == Init::he_normal;
-      if (normal) fill([&] { return random.normal(0, scale); });
-      else fill([&] { return random.uniform(-scale, scale); });
+      for (T& v : values) v = static_cast<T>(normal ? random.normal(0, scale) : random.uniform(-scale, scale));
     }
   }
   Space::copy_from_host(w.data(), values.data(), values.size() * sizeof(T));

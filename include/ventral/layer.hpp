@@ -35,7 +35,7 @@ struct Parameter {
   }
 
   /// The gradient to add to; allocated and cleared at the first call.
-  Out<T, Space> accumulated_gradient() {
+  [[gnu::noinline]] Out<T, Space> accumulated_gradient() {
     if (gradient.shape() != value.shape()) gradient = Tensor<T, Space>(value.shape());
     return gradient.ref();
   }
@@ -91,24 +91,31 @@ class Pass {
 
   /// An array kept until the backward of this call. Contents survive from forward to backward; unspecified at first.
   template <class T>
-  Out<T, Space> keep(int slot, Shape shape) {
-    return view<T>(at(kept_, slot), shape);
+  Out<T, Space> keep(int slot, Shape shape, Format format = Format::rows) {
+    return view<T>(at(kept_, slot), shape, format);
   }
   /// What forward kept in this slot. Throws Error when it did not: backward without a forward pass in training mode.
   template <class T>
-  Out<T, Space> kept(int slot, Shape shape) {
-    require(slot < static_cast<int>(kept_.size()) && kept_[static_cast<std::size_t>(slot)].size() >= bytes<T>(shape),
+  Out<T, Space> kept(int slot, Shape shape, Format format = Format::rows) {
+    require(slot < static_cast<int>(kept_.size()) && kept_[static_cast<std::size_t>(slot)].size() >= bytes<T>(shape, format),
             "backward needs a forward pass in Mode::training of the same input before it");
-    return view<T>(at(kept_, slot), shape);
+    return view<T>(at(kept_, slot), shape, format);
   }
   /// Scratch shared by all layers of a network: contents last until the layer returns or calls another one.
   template <class T>
-  Out<T, Space> workspace(int slot, Shape shape) {
-    return view<T>(at(root_->workspace_, slot), shape);
+  Out<T, Space> workspace(int slot, Shape shape, Format format = Format::rows) {
+    return view<T>(at(root_->workspace_, slot), shape, format);
+  }
+
+  /// Something of type S that a layer remembers of this call, made at the first use: the plans of a network.
+  template <class S>
+  S& memory_of() {
+    if (!own_) own_ = {new S, [](void* p) { delete static_cast<S*>(p); }};
+    return *static_cast<S*>(own_.get());
   }
 
   /// The pass of a layer inside this one (containers).
-  Pass& child(int i) {
+  [[gnu::noinline]] Pass& child(int i) {
     while (static_cast<int>(children_.size()) <= i) {
       children_.push_back(std::make_unique<Pass>());
       children_.back()->root_ = root_;
@@ -117,12 +124,16 @@ class Pass {
     return *children_[static_cast<std::size_t>(i)];
   }
 
-  /// Bytes held by this pass and those inside it.
+  /// Bytes held by this pass and those inside it; of kept arrays alone.
   Index memory() const {
+    Index n = kept_memory();
+    for (const auto& b : workspace_) n += b.size();
+    return n;
+  }
+  Index kept_memory() const {
     Index n = 0;
-    for (const auto* buffers : {&kept_, &workspace_})
-      for (const auto& b : *buffers) n += b.size();
-    for (const auto& c : children_) n += c->memory();
+    for (const auto& b : kept_) n += b.size();
+    for (const auto& c : children_) n += c->kept_memory();
     return n;
   }
 
@@ -130,17 +141,17 @@ class Pass {
   using Bytes = Tensor<unsigned char, Space>;
 
   template <class T>
-  static Index bytes(Shape shape) {
-    return shape.size() * static_cast<Index>(sizeof(T));
+  static Index bytes(Shape shape, Format format) {
+    return stored_size(shape, format) * static_cast<Index>(sizeof(T));
   }
-  static Bytes& at(std::vector<Bytes>& buffers, int slot) {
+  [[gnu::noinline]] static Bytes& at(std::vector<Bytes>& buffers, int slot) {
     if (static_cast<int>(buffers.size()) <= slot) buffers.resize(static_cast<std::size_t>(slot) + 1);
     return buffers[static_cast<std::size_t>(slot)];
   }
   template <class T>
-  static Out<T, Space> view(Bytes& buffer, Shape shape) {
-    if (buffer.size() < bytes<T>(shape)) buffer.resize({bytes<T>(shape)});
-    return {static_cast<T*>(static_cast<void*>(buffer.data())), shape};
+  [[gnu::noinline]] static Out<T, Space> view(Bytes& buffer, Shape shape, Format format) {
+    if (buffer.size() < bytes<T>(shape, format)) buffer.resize({bytes<T>(shape, format)});
+    return {static_cast<T*>(static_cast<void*>(buffer.data())), shape, format};
   }
 
   Pass* root_;
@@ -148,6 +159,7 @@ class Pass {
   std::uint64_t seed_, step_ = 0, path_ = 0;
   std::vector<Bytes> kept_, workspace_;
   std::vector<std::unique_ptr<Pass>> children_;
+  std::unique_ptr<void, void (*)(void*)> own_{nullptr, nullptr};
 };
 
 /// What a layer is: a plain struct, no base class. `kind` names it in messages and summaries; x and y are [N,...].
@@ -156,8 +168,13 @@ class Pass {
 /// - backward(x, y, dy, dx, pass) follows a forward in training mode with the same x, y and pass: overwrites *dx unless dx is null,
 ///   adds to the gradients of parameters that are not frozen.
 /// Optional members, found when present: parameters() and buffers() (names without the layer's own), initialize(Random) (fresh weights),
-/// flops(x shape) of a forward pass, window() (for receptive fields), is_view (y is x under another shape). Containers add
-/// trains() (any parameter inside is not frozen) and field_after(ReceptiveField).
+/// flops(x shape) of a forward pass, window() (for receptive fields), is_view (y is x under another shape), kept_bytes(x shape, format
+/// of y): what it keeps in its pass for backward. Containers add trains() (any parameter inside is not frozen) and field_after(ReceptiveField).
+/// Optional members that let a network run it faster; shapes are those of x:
+/// - takes_blocks(shape): x, y and their gradients may all be in Format::blocks; prefers_blocks(shape): and it is faster so;
+///   mixes_formats: and x and y may each have either format.
+/// - join(Epilogue&, shape): adds what the layer does to the epilogue of the one before, or returns false.
+/// - fuses(Epilogue, shape), forward(x, y, pass, Epilogue), backward(x, y, dy, dx, pass, Epilogue): takes over the work of those that joined.
 template <class L>
 concept Layer = std::copy_constructible<L> && requires(L& layer, const L& fixed, Shape shape, In<typename L::Scalar, typename L::Space> x,
                                                        Out<typename L::Scalar, typename L::Space> y, Out<typename L::Scalar, typename L::Space>* dx,

@@ -113,26 +113,25 @@ class ConfusionMatrix {
     for (const std::int64_t v : counts_) width = std::max(width, std::to_string(v).size() + 1);
     for (const auto& n : names) first = std::max(first, n.size());
     const auto name = [&](Index c) { return static_cast<std::size_t>(c) < names.size() ? names[static_cast<std::size_t>(c)] : std::to_string(c); };
-    std::string out = padded("true", first, false);
-    for (Index c = 0; c < classes(); ++c) out += padded(name(c).substr(0, width - 1), width, true);
-    out += padded("recall", 9, true) + "\n";
+    std::string out;
+    const auto left = [&](const std::string& text) { out.append(text).append(first - std::min(first, text.size()), ' '); };
+    const auto right = [&](const std::string& text, std::size_t space) { out.append(space - std::min(space, text.size()), ' ').append(text); };
+    left("true");
+    for (Index c = 0; c < classes(); ++c) right(name(c).substr(0, width - 1), width);
+    right("recall\n", 10);
     for (Index t = 0; t < classes(); ++t) {
-      out += padded(name(t), first, false);
-      for (Index p = 0; p < classes(); ++p) out += padded(count(t, p) ? std::to_string(count(t, p)) : ".", width, true);
+      left(name(t));
+      for (Index p = 0; p < classes(); ++p) right(count(t, p) ? std::to_string(count(t, p)) : ".", width);
       char text[16];
-      std::snprintf(text, sizeof text, "%8.2f%%", 100 * recall(t));
-      out += std::string(text) + "\n";
+      std::snprintf(text, sizeof text, "%8.2f%%\n", 100 * recall(t));
+      out += text;
     }
     return out;
   }
 
  private:
   static double share(Index part, Index whole) { return whole ? static_cast<double>(part) / static_cast<double>(whole) : 0; }
-  static std::string padded(const std::string& text, std::size_t width, bool right) {
-    const std::string space(text.size() < width ? width - text.size() : 0, ' ');
-    return right ? space + text : text + space;
-  }
-  Index sum(Index row, Index end_row, Index column, Index end_column) const {
+  [[gnu::cold]] Index sum(Index row, Index end_row, Index column, Index end_column) const {
     Index n = 0;
     for (Index r = row; r < end_row; ++r)
       for (Index c = column; c < end_column; ++c) n += count(r, c);

@@ -68,7 +68,7 @@ class Optimizer {
   }
 
   /// The arrays kept from step to step, to be saved or overwritten. Together with `counts()` and `rate()` they are the whole state.
-  std::vector<NamedState<T, Space>> state() {
+  [[gnu::cold]] std::vector<NamedState<T, Space>> state() {
     std::vector<NamedState<T, Space>> out;
     for (std::size_t i = 0; i < parameters_.size(); ++i)
       for (std::size_t k = 0; k < names_.size(); ++k) out.push_back({parameters_[i].name + "." + names_[k], state_of(i) + k});
@@ -83,7 +83,7 @@ class Optimizer {
 
  protected:
   /// `names` are the arrays of state for each parameter, which begin with every element `initial`.
-  Optimizer(Parameters parameters, double rate, std::vector<const char*> names, double initial = 0)
+  [[gnu::cold]] Optimizer(Parameters parameters, double rate, std::vector<const char*> names, double initial = 0)
       : parameters_(std::move(parameters)),
         names_(std::move(names)),
         state_(parameters_.size() * names_.size()),
@@ -119,7 +119,7 @@ class Optimizer {
 
 namespace detail {
 
-inline void require_in(const char* kind, const char* option, double value, double low, double high) {
+[[gnu::cold]] inline void require_in(const char* kind, const char* option, double value, double low, double high) {
   require(value >= low && value < high, kind, ": ", option, " ", value, " is not in [", low, ", ", high, ")");
 }
 
@@ -136,7 +136,7 @@ struct SGDOptions {
 template <class T, class Space = Cpu>
 class SGD final : public Optimizer<T, Space> {
  public:
-  explicit SGD(typename Optimizer<T, Space>::Parameters parameters, SGDOptions o = {})
+  [[gnu::cold]] explicit SGD(typename Optimizer<T, Space>::Parameters parameters, SGDOptions o = {})
       : Optimizer<T, Space>(std::move(parameters), o.rate, o.momentum == 0 ? std::vector<const char*>{} : std::vector<const char*>{"momentum_buffer"}),
         options_(o) {
     this->set_rate(o.rate);
@@ -163,7 +163,7 @@ namespace detail {
 template <class T, class Space>
 class AdamBase : public Optimizer<T, Space> {
  protected:
-  AdamBase(const char* kind, typename Optimizer<T, Space>::Parameters parameters, const AdamOptions& o, bool decoupled)
+  [[gnu::cold]] AdamBase(const char* kind, typename Optimizer<T, Space>::Parameters parameters, const AdamOptions& o, bool decoupled)
       : Optimizer<T, Space>(std::move(parameters), o.rate, {"exp_avg", "exp_avg_sq"}), options_(o), decoupled_(decoupled) {
     require_in(kind, "rate", o.rate, 0, 1e9);
     require_in(kind, "beta1", o.beta1, 0, 1);
@@ -218,7 +218,7 @@ struct RMSPropOptions {
 template <class T, class Space = Cpu>
 class RMSProp final : public Optimizer<T, Space> {
  public:
-  explicit RMSProp(typename Optimizer<T, Space>::Parameters parameters, RMSPropOptions o = {})
+  [[gnu::cold]] explicit RMSProp(typename Optimizer<T, Space>::Parameters parameters, RMSPropOptions o = {})
       : Optimizer<T, Space>(std::move(parameters), o.rate, names(o)), options_(o) {
     this->set_rate(o.rate);
     detail::require_in("RMSProp", "alpha", o.alpha, 0, 1);
@@ -253,7 +253,7 @@ struct AdagradOptions {
 template <class T, class Space = Cpu>
 class Adagrad final : public Optimizer<T, Space> {
  public:
-  explicit Adagrad(typename Optimizer<T, Space>::Parameters parameters, AdagradOptions o = {})
+  [[gnu::cold]] explicit Adagrad(typename Optimizer<T, Space>::Parameters parameters, AdagradOptions o = {})
       : Optimizer<T, Space>(std::move(parameters), o.rate, {"sum"}, o.initial), options_(o) {
     this->set_rate(o.rate);
     detail::require_in("Adagrad", "rate_decay", o.rate_decay, 0, 1e9);

@@ -21,7 +21,7 @@ class Shape {
   constexpr Shape() = default;
   constexpr Shape(std::initializer_list<Index> extents) : Shape(extents.begin(), extents.end()) {}
   template <class Iterator>
-  constexpr Shape(Iterator first, Iterator last) {
+  [[gnu::noinline]] constexpr Shape(Iterator first, Iterator last) {
     for (; first != last; ++first) push_back(static_cast<Index>(*first));
   }
 
@@ -45,7 +45,7 @@ class Shape {
     return n;
   }
 
-  constexpr void push_back(Index extent) {
+  [[gnu::noinline]] constexpr void push_back(Index extent) {
     require<ShapeError>(rank_ < max_rank, "a shape has at most ", max_rank, " extents");
     require<ShapeError>(extent >= 0, "extent ", extent, " on axis ", rank_, " is negative");
     Index n = 1;  // zeros left out, so that the product of any part cannot overflow either
@@ -56,7 +56,7 @@ class Shape {
   }
 
   /// The same shape with one extent replaced; negative axes count from the end.
-  constexpr Shape with(int axis, Index extent) const {
+  [[gnu::noinline]] constexpr Shape with(int axis, Index extent) const {
     static_cast<void>(dim(axis));
     Shape s;
     for (int i = 0; i < rank_; ++i) s.push_back(i == (axis < 0 ? axis + rank_ : axis) ? extent : extent_[i]);
@@ -76,7 +76,7 @@ class Shape {
 };
 
 /// `[8,3,32,32]`; a scalar is `[]`.
-inline std::string to_string(const Shape& shape) {
+[[gnu::cold]] inline std::string to_string(const Shape& shape) {
   std::string out = "[";
   for (int i = 0; i < shape.rank(); ++i) {
     if (i > 0) out += ',';

@@ -4,7 +4,7 @@
 #include <utility>
 #include <vector>
 
-#include "ventral/shape.hpp"
+#include "ventral/format.hpp"
 #include "ventral/space.hpp"
 
 namespace ventral::inline v0 {
@@ -20,7 +20,7 @@ constexpr bool space_holds() {
 
 }  // namespace detail
 
-/// A view of a tensor's elements: pointer, shape and, in its type, the space. What kernels and layers take; owns nothing.
+/// A view of a tensor's elements: pointer, shape, memory format and, in its type, the space. What kernels and layers take; owns nothing.
 template <class T, class SpaceType = Cpu>
 struct TensorRef {
   static_assert(detail::Complete<SpaceType>,
@@ -31,25 +31,30 @@ struct TensorRef {
 
   T* data = nullptr;
   Shape shape{0};
+  Format format = Format::rows;
 
   TensorRef() = default;
-  TensorRef(T* first, Shape extents) : data(first), shape(extents) {}
+  TensorRef(T* first, Shape extents, Format how = Format::rows) : data(first), shape(extents), format(how) {}
   /// A writable view is also a read-only one.
   template <class U>
     requires(std::is_const_v<T> && std::is_same_v<U, std::remove_const_t<T>>)
-  TensorRef(TensorRef<U, Space> other) : data(other.data), shape(other.shape) {}
+  TensorRef(TensorRef<U, Space> other) : data(other.data), shape(other.shape), format(other.format) {}
 
   Index size() const { return shape.size(); }
   typename Space::Stream stream() const { return Space::stream(); }
 
-  /// The same elements under another shape of the same size.
-  TensorRef reshaped(Shape to) const {
+  /// The same elements under another shape of the same size; in blocks, of the same number of images.
+  [[gnu::noinline]] TensorRef reshaped(Shape to) const {
     require<ShapeError>(to.size() == size(), "cannot view ", shape, " as ", to, ": ", size(), " elements against ", to.size());
-    return {data, to};
+    require<ShapeError>(format == Format::rows || (to.rank() > 0 && to[0] == shape[0]), "cannot view ", shape, " in blocks as ", to);
+    return {data, to, format};
   }
+  /// All numbers in memory, the unused lanes of blocks included, as if they were rows: for work on each number by itself.
+  TensorRef stored() const { return format == Format::rows ? *this : TensorRef(data, shape.with(0, stored_images(shape[0], format))); }
   /// Rows [first, last) of axis 0.
-  TensorRef slice(Index first, Index last) const {
+  [[gnu::noinline]] TensorRef slice(Index first, Index last) const {
     require<ShapeError>(shape.rank() > 0 && 0 <= first && first <= last && last <= shape[0], "slice [", first, ",", last, ") of ", shape);
+    require<ShapeError>(format == Format::rows, "slice [", first, ",", last, ") of ", shape, " in blocks");
     return {data + first * shape.product(1, shape.rank()), shape.with(0, last - first)};
   }
 };
@@ -61,8 +66,8 @@ using In = TensorRef<const std::type_identity_t<T>, Space>;
 template <class T, class Space = Cpu>
 using Out = TensorRef<T, Space>;
 
-/// An array of numbers in the memory of a space: owns its elements, moves, is contiguous and row-major (images N,C,H,W).
-/// Copies are named: `clone()`, `to<Space>()`, `cast<U>()`.
+/// An array of numbers in the memory of a space: owns its elements, moves, is contiguous and row-major (images N,C,H,W) unless made in another Format.
+/// Copies are named: `clone()`, `to<Space>()`, `cast<U>()`. Positions in `[]` and iterators are those in memory, `at()` counts in any format.
 template <class T, class SpaceType = Cpu>
 class Tensor {
   static_assert(detail::Complete<SpaceType>,
@@ -81,9 +86,9 @@ class Tensor {
   /// A tensor of the given values, row by row. Throws ShapeError when their number differs from the shape's.
   Tensor(Shape shape, std::initializer_list<T> values) : Tensor(uninitialized(shape)) { assign(values.begin(), static_cast<Index>(values.size())); }
   Tensor(Shape shape, const std::vector<T>& values) : Tensor(uninitialized(shape)) { assign(values.data(), static_cast<Index>(values.size())); }
-  static Tensor uninitialized(Shape shape) {
+  static Tensor uninitialized(Shape shape, Format format = Format::rows) {
     Tensor t;
-    t.resize(shape);
+    t.resize(shape, format);
     return t;
   }
   static Tensor full(Shape shape, T value) {
@@ -94,11 +99,12 @@ class Tensor {
 
   Tensor(const Tensor&) = delete;
   Tensor& operator=(const Tensor&) = delete;
-  Tensor(Tensor&& o) noexcept : data_(std::exchange(o.data_, nullptr)), capacity_(std::exchange(o.capacity_, 0)), shape_(std::exchange(o.shape_, Shape{0})) {}
+  Tensor(Tensor&& o) noexcept : data_(std::exchange(o.data_, nullptr)), capacity_(std::exchange(o.capacity_, 0)), shape_(std::exchange(o.shape_, Shape{0})), format_(std::exchange(o.format_, Format::rows)) {}
   Tensor& operator=(Tensor&& o) noexcept {
     std::swap(data_, o.data_);
     std::swap(capacity_, o.capacity_);
     std::swap(shape_, o.shape_);
+    std::swap(format_, o.format_);
     return *this;
   }
   ~Tensor() { Space::deallocate(data_, bytes(capacity_)); }
@@ -109,12 +115,13 @@ class Tensor {
   Index dim(int axis) const { return shape_.dim(axis); }
   Index size() const { return shape_.size(); }
   bool empty() const { return size() == 0; }
+  Format format() const { return format_; }
   T* data() { return data_; }
   const T* data() const { return data_; }
   typename Space::Stream stream() const { return Space::stream(); }
 
-  TensorRef<T, Space> ref() { return {data_, shape_}; }
-  TensorRef<const T, Space> ref() const { return {data_, shape_}; }
+  TensorRef<T, Space> ref() { return {data_, shape_, format_}; }
+  TensorRef<const T, Space> ref() const { return {data_, shape_, format_}; }
   operator TensorRef<T, Space>() { return ref(); }
   operator TensorRef<const T, Space>() const { return ref(); }
   /// Views of the same elements; see TensorRef.
@@ -124,46 +131,49 @@ class Tensor {
   TensorRef<const T, Space> slice(Index first, Index last) const { return ref().slice(first, last); }
 
   /// Gives the tensor another shape. Allocates only when it grows beyond what it ever held; the elements are unspecified afterwards.
-  void resize(Shape shape) {
-    if (shape.size() > capacity_) {
-      T* fresh = static_cast<T*>(Space::allocate(bytes(shape.size())));
+  [[gnu::noinline]] void resize(Shape shape, Format format = Format::rows) {
+    const Index wanted = stored_size(shape, format);
+    if (wanted > capacity_) {
+      T* fresh = static_cast<T*>(Space::allocate(bytes(wanted)));
       Space::deallocate(data_, bytes(capacity_));
       data_ = fresh;
-      capacity_ = shape.size();
+      capacity_ = wanted;
     }
     shape_ = shape;
+    format_ = format;
   }
-  void zero() { Space::zero(data_, bytes(size())); }
+  void zero() { Space::zero(data_, bytes(stored())); }
   void fill(T value) {
     if constexpr (std::is_same_v<Space, Cpu>) {
       for (T& v : *this) v = value;
     } else {
-      const std::vector<T> values(static_cast<std::size_t>(size()), value);
-      Space::copy_from_host(data_, values.data(), bytes(size()));
+      const std::vector<T> values(static_cast<std::size_t>(stored()), value);
+      Space::copy_from_host(data_, values.data(), bytes(stored()));
     }
   }
-  /// Copies the elements of a tensor of the same shape and space. Throws ShapeError when the shapes differ.
+  /// Copies the elements of a tensor of the same shape, format and space. Throws ShapeError when they differ.
   void copy_from(TensorRef<const T, Space> other) {
     require<ShapeError>(other.shape == shape_, "cannot copy a tensor of shape ", other.shape, " into one of shape ", shape_);
-    Space::copy(data_, other.data, bytes(size()));
+    require<ShapeError>(other.format == format_, "cannot copy a tensor in ", to_string(other.format), " into one in ", to_string(format_));
+    Space::copy(data_, other.data, bytes(stored()));
   }
 
   [[nodiscard]] Tensor clone() const {
-    Tensor t = uninitialized(shape_);
-    Space::copy(t.data_, data_, bytes(size()));
+    Tensor t = uninitialized(shape_, format_);
+    Space::copy(t.data_, data_, bytes(stored()));
     return t;
   }
   /// A copy in another space (`x.to<Cuda>()`, `y.to<Cpu>()`).
   template <class To>
   [[nodiscard]] Tensor<T, To> to() const {
-    auto t = Tensor<T, To>::uninitialized(shape_);
+    auto t = Tensor<T, To>::uninitialized(shape_, format_);
     if constexpr (std::is_same_v<To, Space>) {
-      Space::copy(t.data(), data_, bytes(size()));
+      Space::copy(t.data(), data_, bytes(stored()));
     } else if constexpr (std::is_same_v<To, Cpu>) {
-      Space::copy_to_host(t.data(), data_, bytes(size()));
+      Space::copy_to_host(t.data(), data_, bytes(stored()));
     } else {
       static_assert(std::is_same_v<Space, Cpu>, "tensors go from one device space to another by way of Cpu");
-      To::copy_from_host(t.data(), data_, bytes(size()));
+      To::copy_from_host(t.data(), data_, bytes(stored()));
     }
     return t;
   }
@@ -172,8 +182,8 @@ class Tensor {
   [[nodiscard]] Tensor<U, Space> cast() const
     requires std::is_same_v<Space, Cpu>
   {
-    auto t = Tensor<U, Space>::uninitialized(shape_);
-    for (Index i = 0; i < size(); ++i) t[i] = static_cast<U>(data_[i]);
+    auto t = Tensor<U, Space>::uninitialized(shape_, format_);
+    for (Index i = 0; i < stored(); ++i) t[i] = static_cast<U>(data_[i]);
     return t;
   }
 
@@ -185,11 +195,12 @@ class Tensor {
   template <class... Positions>
   const T& at(Positions... p) const requires std::is_same_v<Space, Cpu> { return data_[offset({static_cast<Index>(p)...})]; }
   T* begin() requires std::is_same_v<Space, Cpu> { return data_; }
-  T* end() requires std::is_same_v<Space, Cpu> { return data_ + size(); }
+  T* end() requires std::is_same_v<Space, Cpu> { return data_ + stored(); }
   const T* begin() const requires std::is_same_v<Space, Cpu> { return data_; }
-  const T* end() const requires std::is_same_v<Space, Cpu> { return data_ + size(); }
+  const T* end() const requires std::is_same_v<Space, Cpu> { return data_ + stored(); }
 
  private:
+  Index stored() const { return stored_size(shape_, format_); }
   static std::size_t bytes(Index n) { return static_cast<std::size_t>(n) * sizeof(T); }
 
   void assign(const T* values, Index count) {
@@ -205,12 +216,15 @@ class Tensor {
       require<ShapeError>(0 <= p && p < shape_[axis], "at(): position ", p, " on axis ", axis, " of a tensor of shape ", shape_);
       flat = flat * shape_[axis++] + p;
     }
-    return flat;
+    if (format_ == Format::rows) return flat;
+    const Index image = shape_.product(1, rank()), n = flat / image;
+    return (n / block_images * image + flat % image) * block_images + n % block_images;
   }
 
   T* data_ = nullptr;
   Index capacity_ = 0;
   Shape shape_{0};
+  Format format_ = Format::rows;
 };
 
 }  // namespace ventral::inline v0

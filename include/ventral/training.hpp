@@ -52,7 +52,7 @@ namespace detail {
 
 /// Position of the first element that is NaN or infinite, or -1.
 template <class T, class Space>
-Index first_non_finite(In<T, Space> x) {
+[[gnu::cold]] Index first_non_finite(In<T, Space> x) {
   Tensor<T, Cpu> held;
   const In<T, Cpu> values = on_host<T, Space>(x, held);
   for (Index i = 0; i < values.size(); ++i)
@@ -81,14 +81,17 @@ template <class T, class Space>
 template <class Loss>
 constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
 
+/// In place of validation data that there are none of.
+struct NoValidation {};
+
 /// One run of fit: its memory, so that steps allocate nothing.
 template <class T, class Space, class Loss, class Source, class Validation>
 class TrainingRun {
  public:
-  TrainingRun(Sequential<T, Space>& net, Loss& loss, Optimizer<T, Space>& optimizer, Source& source, Validation* validation, const TrainingOptions& options)
+  [[gnu::cold]] TrainingRun(Sequential<T, Space>& net, Loss& loss, Optimizer<T, Space>& optimizer, Source& source, Validation* validation, const TrainingOptions& options)
       : net_(net), loss_(loss), optimizer_(optimizer), source_(source), validation_(validation), options_(options), log_(options.log) {
     require(options.epochs >= 0 && options.batch >= 1, "fit: ", options.epochs, " epochs with a batch of ", options.batch);
-    require(options.patience == 0 || validation, "fit: patience needs validation data");
+    require(options.patience == 0 || !std::is_same_v<Validation, NoValidation>, "fit: patience needs validation data");
     require(options.monitor == Monitor::loss || has_labels<Loss>, "fit: Monitor::error needs a loss on labels");
     require(options.checkpoint_every >= 1, "fit: a checkpoint every ", options.checkpoint_every, " epochs");
     const Index n = source.size();
@@ -98,13 +101,13 @@ class TrainingRun {
     order_.resize(static_cast<std::size_t>(n));
   }
 
-  TrainingResult run() {
+  [[gnu::cold]] TrainingResult run() {
     TrainingResult out;
     TrainingState& state = out.state = options_.start;
     const auto worn_out = [&] { return options_.patience > 0 && state.waited >= options_.patience; };
     while (state.epoch < options_.epochs && !worn_out()) {
       EpochReport report = train_epoch(state);
-      if (validation_) validate(report, state);
+      if constexpr (!std::is_same_v<Validation, NoValidation>) validate(report, state);
       log_.epoch(report);
       if (options_.checkpoint && (state.epoch % options_.checkpoint_every == 0 || state.epoch == options_.epochs || worn_out())) options_.checkpoint(state);
       if (options_.on_epoch) options_.on_epoch(report);
@@ -121,7 +124,7 @@ class TrainingRun {
     if (options_.shuffle) Random(options_.seed, mix(1, static_cast<std::uint64_t>(epoch))).shuffle(order_.begin(), order_.end());
   }
 
-  EpochReport train_epoch(TrainingState& state) {
+  [[gnu::cold]] EpochReport train_epoch(TrainingState& state) {
     const auto begin = std::chrono::steady_clock::now();
     choose_order(state.epoch);
     EpochReport report{.epoch = state.epoch + 1, .epochs = options_.epochs};
@@ -175,7 +178,7 @@ class TrainingRun {
     return right;
   }
 
-  void validate(EpochReport& report, TrainingState& state) {
+  [[gnu::cold]] void validate(EpochReport& report, TrainingState& state) {
     const Evaluation found = evaluate(net_, loss_, *validation_, options_.batch);
     report.validated = true;
     report.validation_loss = found.loss;
@@ -218,7 +221,7 @@ TrainingResult fit(Sequential<T, Space>& net, Loss&& loss, Optimizer<std::type_i
 template <class T, class Space, class Loss, class Source>
 TrainingResult fit(Sequential<T, Space>& net, Loss&& loss, Optimizer<std::type_identity_t<T>, std::type_identity_t<Space>>& optimizer, Source&& source,
                    const TrainingOptions& options = {}) {
-  using Run = detail::TrainingRun<T, Space, std::remove_reference_t<Loss>, std::remove_reference_t<Source>, std::remove_reference_t<Source>>;
+  using Run = detail::TrainingRun<T, Space, std::remove_reference_t<Loss>, std::remove_reference_t<Source>, detail::NoValidation>;
   return Run(net, loss, optimizer, source, nullptr, options).run();
 }
 

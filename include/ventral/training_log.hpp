@@ -38,7 +38,7 @@ class TrainingLog {
   explicit TrainingLog(std::FILE* file) : file_(file), terminal_(is_terminal(file)) {}
 
   /// `done` of `all` steps of this epoch.
-  void step(const EpochReport& report, Index done, Index all, double loss) {
+  [[gnu::cold]] void step(const EpochReport& report, Index done, Index all, double loss) {
     if (!terminal_) return;
     const auto now = std::chrono::steady_clock::now();
     if (now - shown_ < std::chrono::milliseconds(100)) return;
@@ -51,7 +51,7 @@ class TrainingLog {
     open_ = true;
   }
 
-  void epoch(const EpochReport& r) {
+  [[gnu::cold]] void epoch(const EpochReport& r) {
     if (!file_) return;
     if (open_) std::fprintf(file_, "\r\033[K");  // erases the bar
     open_ = false;

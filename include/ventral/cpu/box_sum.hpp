@@ -2,157 +2,194 @@
 #include <algorithm>
 #include <cstring>
 
-#include "ventral/cpu/parallel.hpp"
-#include "ventral/cpu/vector_math.hpp"
+#include "ventral/cpu/scratch.hpp"
+#include "ventral/cpu/simd.hpp"
 #include "ventral/divisive_box.hpp"
 
 namespace ventral::inline v0::cpu {
 
 namespace detail {
 
-/// r[i] = w[i] + w[i + shift] + ... + w[i + (taps - 1) shift], in one sweep.
-template <class I, int taps, class T>
-VENTRAL_ALWAYS_INLINE void short_window_sums(const T* w, T* r, Index count, Index shift) {
-  for_vectors<Simd<T, I>>(count, [&](Index i, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA {
-    auto sum = lanes.load(w + i);
-    VENTRAL_UNROLL
-    for (int k = 1; k < taps; ++k) sum = sum + lanes.load(w + i + k * shift);
-    lanes.store(r + i, sum);
-  });
-}
+// Sums over boxes, in pieces that stay in the cache. Nothing is ever subtracted from a sum, so that a sum of small numbers next to large ones stays exact
+// to a few roundings: short windows are added up anew, long ones are sums of two sums.
 
-/// a[i] = b[i] + c[i] for i in [0, count), ascending: a may be b, and c may lie ahead in the same array.
-template <class I, class T>
-VENTRAL_ALWAYS_INLINE void add_ascending(T* a, const T* b, const T* c, Index count) {
-  for_vectors<Simd<T, I>>(count, [&](Index i, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA { lanes.store(a + i, lanes.load(b + i) + lanes.load(c + i)); });
-}
+/// Windows up to this long are added up term by term.
+constexpr Index short_window = 8;
+
+/// to[r][j] = sum_k from[r][j + k shift] for r < rows, j < length, k < taps, then `zeros` zeros. Whole registers: from is read, and to is written, up to
+/// a register beyond the end of a row, and the next row makes that good.
+template <class T>
+struct SumRows {
+  template <class I>
+  static VENTRAL_ALWAYS_INLINE void run(Index rows, Index length, Index taps, Index shift, const T* from, Index from_pitch, T* to, Index to_pitch, Index zeros) {
+    using V = Simd<T, I>;
+    for (Index r = 0; r < rows; ++r, from += from_pitch, to += to_pitch) {
+      for (Index j = 0; j < length; j += V::lanes) {
+        const T* p = from + j;
+        V sum = V::load(p);
+        for (Index k = 1; k < taps; ++k) sum = sum + V::load(p += shift);
+        sum.store(to + j);
+      }
+      for (Index j = 0; j < zeros; j += V::lanes) V::zero().store(to + length + j);
+    }
+  }
+};
+
+/// a[i] = b[i] + c[i] for whole registers that cover [0, count), ascending: a may be b, and c may lie ahead in the same array.
+template <class T>
+struct AddLines {
+  template <class I>
+  static VENTRAL_ALWAYS_INLINE void run(Index count, T* a, const T* b, const T* c) {
+    using V = Simd<T, I>;
+    for (Index i = 0; i < count; i += V::lanes) (V::load(b + i) + V::load(c + i)).store(a + i);
+  }
+};
+
+template <class T>
+struct BoxKernels {
+  void (*sum_rows)(Index, Index, Index, Index, const T*, Index, T*, Index, Index);
+  void (*add_lines)(Index, T*, const T*, const T*);
+
+  explicit BoxKernels(SimdLevel level)
+      : sum_rows(simd_function<SumRows<T>, void(Index, Index, Index, Index, const T*, Index, T*, Index, Index)>(level)),
+        add_lines(simd_function<AddLines<T>, void(Index, T*, const T*, const T*)>(level)) {}
+};
 
 /// The sums of `n` elements, `shift` apart, from each of `count` positions of w (which has count + (n - 1) shift elements and is overwritten).
-/// Long windows double: sums of 2, 4, 8, ... are sums of two sums, so the cost grows with log2 n. Nothing is ever subtracted, so that a sum
-/// of small numbers next to large ones stays exact to log2 n roundings. Returns where the sums are: r or w.
+/// Long windows double: sums of 2, 4, 8, ... are sums of two sums, so the cost grows with log2 n. Returns where the sums are: r or w.
 template <class T>
-T* window_sums(T* w, T* r, Index count, Index n, Index shift) {
+T* window_sums(const BoxKernels<T>& kernel, T* w, T* r, Index count, Index n, Index shift) {
   if (n == 1) return w;
-  simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
-    using I = decltype(isa);
-    switch (n) {
-      case 2: return short_window_sums<I, 2>(w, r, count, shift);
-      case 3: return short_window_sums<I, 3>(w, r, count, shift);
-      case 4: return short_window_sums<I, 4>(w, r, count, shift);
-      case 5: return short_window_sums<I, 5>(w, r, count, shift);
-      default: break;
+  if (n <= short_window) {
+    kernel.sum_rows(1, count, n, shift, w, 0, r, 0, 0);
+    return r;
+  }
+  Index length = count + (n - 1) * shift, done = 0;  // r holds the sums of the first `done` elements
+  for (Index step = 1;; step *= 2) {                 // w holds the sums of `step` elements
+    if (n & step) {
+      if (done == 0) std::memcpy(r, w, static_cast<std::size_t>(count) * sizeof(T));
+      else kernel.add_lines(count, r, r, w + done * shift);
+      done += step;
     }
-    Index length = count + (n - 1) * shift, done = 0;  // r holds the sums of the first `done` elements
-    for (Index step = 1;; step *= 2) {                 // w holds the sums of `step` elements
-      if (n & step) {
-        if (done == 0) std::memcpy(r, w, static_cast<std::size_t>(count) * sizeof(T));
-        else add_ascending<I>(r, r, w + done * shift, count);
-        done += step;
-      }
-      if (done == n) return;
-      length -= step * shift;
-      add_ascending<I>(w, w, w + step * shift, length);
-    }
-  });
-  return r;
+    if (done == n) return r;
+    length -= step * shift;
+    kernel.add_lines(length, w, w, w + step * shift);
+  }
 }
 
-/// How the box sums of a shape are cut into tiles, and tiles shared out to lanes with a scratch each: by the shape alone.
-struct BoxTiling {
-  static constexpr Index tile_elements = 1 << 13, most_lanes = 16, alignment = 64;
-  Reach channels, height, width;     ///< no longer than the axis
-  Index rows = 1, columns = 1;       ///< of a tile of the pass over planes; positions of a tile of the pass over channels
-  Index row_tiles = 0, column_tiles = 0;
-  Index plane_lanes = 0, channel_lanes = 0;
-  Index plane_scratch = 0, channel_scratch = 0;  ///< elements, of a lane
+/// Lines whose sum is wanted.
+template <class T>
+struct LineSet {
+  const T* line[short_window] = {};
+  Index count = 0;
+  void add(const T* p) { line[count++] = p; }
+};
+
+/// The last lines of a sequence, for sums over a window that slides along it. Short windows list their lines. Long ones are cut at the multiples of n:
+/// the sum of a window is a sum from its first line to a cut and one from there to its last line, so a step costs three additions whatever n is.
+template <class T>
+class SlidingLines {
+ public:
+  /// Lines a ring needs.
+  static Index lines(Reach reach) { return reach.extent() + (reach.extent() > short_window ? 1 : 0); }
+
+  SlidingLines(const BoxKernels<T>& kernel, Reach reach, Index length, T* memory, Index pitch, Index used)
+      : kernel_(kernel), reach_(reach), n_(reach.extent()), length_(length), memory_(memory), pitch_(pitch), used_(used) {}
+
+  /// Where line i goes; after it is written, `close(i)`. Lines come one after another, each when window i - reach.after is due.
+  T* line(Index i) const { return memory_ + i % n_ * pitch_; }
+  void close(Index i) const {
+    if (n_ <= short_window) return;
+    T* const begun = memory_ + n_ * pitch_;  // sum from the last cut to here
+    if (i % n_ == 0) std::memcpy(begun, line(i), static_cast<std::size_t>(used_) * sizeof(T));
+    else kernel_.add_lines(used_, begun, begun, line(i));
+    if (i % n_ == n_ - 1 || i == length_ - 1)
+      for (Index j = i; j % n_ > 0; --j) kernel_.add_lines(used_, line(j - 1), line(j - 1), line(j));
+  }
+  /// Lines that add up to the window around line i.
+  LineSet<T> around(Index i) const {
+    LineSet<T> set;
+    const Index first = std::max(Index{0}, i - reach_.before), last = std::min(length_ - 1, i + reach_.after);
+    if (n_ <= short_window) {
+      for (Index j = first; j <= last; ++j) set.add(line(j));
+      return set;
+    }
+    if (first % n_ > 0) set.add(line(first));
+    if (first % n_ == 0 || first / n_ != last / n_) set.add(memory_ + n_ * pitch_);
+    return set;
+  }
+
+ private:
+  const BoxKernels<T>& kernel_;
+  Reach reach_;
+  Index n_, length_;
+  T* memory_;
+  Index pitch_, used_;
+};
+
+struct Range {
+  Index first, last;
+  Index size() const { return last - first; }
+};
+
+/// How boxes over a tensor are cut into tiles of all channels and some rows, so that what a tile needs stays in the cache: by the shape alone. A box of
+/// channels only sees rows of one element; blocks of 16 images are images whose columns are 16 apart.
+struct BoxTiles {
+  static constexpr Index least_line = 32, slack = 64;  ///< elements: of a line that kernels take; beyond a line that they may touch
+  static constexpr Index cache = 1 << 17;
+  Index images, channels, rows, row, step;
+  Reach deep, high, wide;  ///< no longer than the axis
+  Index unit = 1, tiles = 1;
 
   static Reach clamped(Reach r, Index length) {
     const Index most = std::max(Index{0}, length - 1);
     return {std::min(r.before, most), std::min(r.after, most)};
   }
-  static Index aligned(Index n) { return (n + alignment - 1) / alignment * alignment; }
 
-  BoxTiling(const DivisiveBox& box, const Shape& x)
-      : channels(clamped(box.channels, x[1])), height(clamped(box.height, x[2])), width(clamped(box.width, x[3])) {
-    const Index planes = x[0] * x[1], positions = x[2] * x[3];
-    if (planes * positions == 0) return;
-    const Index pitch = x[3] + width.extent() - 1, halo = height.extent() - 1;
-    rows = std::clamp(tile_elements / pitch - halo, std::min(height.extent(), x[2]), x[2]);
-    row_tiles = (x[2] + rows - 1) / rows;
-    plane_lanes = std::min(most_lanes, planes * row_tiles);
-    plane_scratch = 2 * aligned((rows + halo) * pitch + width.extent()) + aligned((rows + halo) * x[3]);
-    const Index depth = x[1] + channels.extent() - 1;
-    columns = std::min(positions, std::clamp(tile_elements / depth, Index{64}, Index{512}) / 64 * 64);
-    column_tiles = (positions + columns - 1) / columns;
-    channel_lanes = std::min(most_lanes, x[0] * column_tiles);
-    channel_scratch = 2 * aligned(depth * columns);
+  /// `flat_tile`: elements of a line in a box of channels only.
+  BoxTiles(const DivisiveBox& box, const Shape& x, Format format, Index flat_tile)
+      : images(stored_images(x[0], format)), channels(x[1]), rows(1), row(1), step(1), deep(clamped(box.channels, x[1])) {
+    if (format == Format::blocks) images /= block_images, step = block_images;
+    const bool flat = box.height.extent() == 1 && box.width.extent() == 1;
+    rows = flat ? x.product(2, x.rank()) * step : x[2];
+    if (!flat) row = x[3] * step, high = clamped(box.height, x[2]), wide = clamped(box.width, x[3]);
+    if (images * channels * rows * row == 0) return;
+    unit = flat ? least_line : 1;
+    const Index most = flat ? flat_tile : std::max({Index{1}, high.extent() - 1, cache / (2 * deep.extent() + 3) / row - 2 * (high.extent() - 1)});
+    tiles = (rows + most - 1) / most;
   }
-  bool over_planes() const { return height.extent() > 1 || width.extent() > 1; }
-  bool over_channels() const { return channels.extent() > 1 || !over_planes(); }
-  Index scratch() const {
-    return std::max(over_planes() ? plane_lanes * plane_scratch : 0, over_channels() ? channel_lanes * channel_scratch : 0);
+
+  Index plane() const { return rows * row; }
+  Index pitch() const { return row + (wide.extent() - 1) * step; }
+  bool spatial() const { return high.extent() > 1 || wide.extent() > 1; }
+  /// Rows of a tile; those that reach into them, or out of them.
+  Range range(Index tile) const {
+    const Index units = (rows + unit - 1) / unit;
+    return {units * tile / tiles * unit, std::min(rows, units * (tile + 1) / tiles * unit)};
   }
+  Range grown(Range r, Reach reach) const { return {std::max(Index{0}, r.first - reach.before), std::min(rows, r.last + reach.after)}; }
+  /// The most rows of a tile, with neighbours `times` as far as the box.
+  Index most_rows(Index times) const { return std::min(rows, ((rows + unit - 1) / unit + tiles - 1) / tiles * unit + times * (high.extent() - 1)); }
+  /// Elements to set aside for a line of so many rows.
+  Index line(Index count) const { return (std::max(least_line, count * row) + 2 * slack - 1) / slack * slack; }
+  /// Those for `plane_sums`.
+  Index padded(Index count) const { return ((count + high.extent()) * pitch() + 2 * slack - 1) / slack * slack; }
 };
 
-/// Calls body(tile, lane) for every tile; tiles of a lane run one after another.
-template <class Body>
-void parallel_tiles(Index tiles, Index lanes, const Body& body) {
-  parallel_for(lanes, [&](Index lane) {
-    for (Index tile = lane; tile < tiles; tile += lanes) body(tile, lane);
-  });
-}
-
-/// Sums over rows and columns, plane by plane. See box_sums.
-template <class T, class Fill, class Finish>
-void plane_sums(const BoxTiling& t, const Shape& x, T* scratch, const Fill& fill, const Finish& finish) {
-  const Index h = x[2], w = x[3], pitch = w + t.width.extent() - 1, halo = t.height.extent() - 1;
-  parallel_tiles(x[0] * x[1] * t.row_tiles, t.plane_lanes, [&](Index tile, Index lane) {
-    const Index plane = tile / t.row_tiles, channel = plane % x[1];
-    const Index top = tile % t.row_tiles * t.rows, rows = std::min(t.rows, h - top);
-    const Index first = std::max(Index{0}, top - t.height.before), last = std::min(h, top + rows + t.height.after);
-    const Index padded = BoxTiling::aligned((t.rows + halo) * pitch + t.width.extent()), used = (rows + halo) * pitch + t.width.extent() - 1;
-    T *a = scratch + lane * t.plane_scratch, *b = a + padded, *source = b + padded;
-    fill(channel, plane * h * w + first * w, (last - first) * w, source);
-    std::memset(a, 0, static_cast<std::size_t>(used) * sizeof(T));
-    T* inside = a + (first - (top - t.height.before)) * pitch + t.width.before;
-    for (Index i = 0; i < last - first; ++i) std::memcpy(inside + i * pitch, source + i * w, static_cast<std::size_t>(w) * sizeof(T));
-    T* across = window_sums(a, b, (rows + halo) * pitch, t.width.extent(), 1);
-    T* sums = window_sums(across, across == a ? b : a, rows * pitch, t.height.extent(), pitch);
-    if (pitch != w)
-      for (Index i = 1; i < rows; ++i) std::memmove(sums + i * w, sums + i * pitch, static_cast<std::size_t>(w) * sizeof(T));
-    finish(channel, plane * h * w + top * w, rows * w, sums);
-  });
-}
-
-/// Sums over channels, for stretches of positions. See box_sums.
-template <class T, class Fill, class Finish>
-void channel_sums(const BoxTiling& t, const Shape& x, T* scratch, const Fill& fill, const Finish& finish) {
-  const Index channels = x[1], positions = x[2] * x[3], depth = channels + t.channels.extent() - 1;
-  parallel_tiles(x[0] * t.column_tiles, t.channel_lanes, [&](Index tile, Index lane) {
-    const Index begin = tile % t.column_tiles * t.columns, m = std::min(t.columns, positions - begin);
-    const Index start = tile / t.column_tiles * channels * positions + begin;
-    T *a = scratch + lane * t.channel_scratch, *b = a + BoxTiling::aligned(depth * t.columns);
-    std::memset(a, 0, static_cast<std::size_t>(t.channels.before * m) * sizeof(T));
-    for (Index c = 0; c < channels; ++c) fill(c, start + c * positions, m, a + (t.channels.before + c) * m);
-    std::memset(a + (t.channels.before + channels) * m, 0, static_cast<std::size_t>(t.channels.after * m) * sizeof(T));
-    const T* sums = window_sums(a, b, channels * m, t.channels.extent(), m);
-    for (Index c = 0; c < channels; ++c) finish(c, start + c * positions, m, sums + c * m);
-  });
-}
-
-/// Sums over a box around every element of a quantity on [N,C,H,W]; elements outside count 0. The quantity is made piece by piece: fill(channel, first,
-/// count, to) writes elements [first, first + count), all of one channel; finish(channel, first, count, sums) takes their sums and may write any
-/// array at [first, first + count). `middle` [N,C,H,W] holds the sums between the two passes of a box of all three axes; finish may write it.
-/// `scratch` has BoxTiling(box, x).scratch() elements. Cost: about extent adds an element and axis up to 5, beyond that 2 log2(extent).
-template <class T, class Fill, class Finish>
-void box_sums(const DivisiveBox& box, const Shape& x, T* middle, T* scratch, const Fill& fill, const Finish& finish) {
-  if (x.size() == 0) return;
-  const BoxTiling t(box, x);
-  if (!t.over_planes()) return channel_sums(t, x, scratch, fill, finish);
-  if (!t.over_channels()) return plane_sums(t, x, scratch, fill, finish);
+/// Sums over rows and columns: from holds rows `in` of a plane, to gets rows `out`; in = grown(out, high). `a` and `b` are scratch of t.padded(out.size()).
+/// Cost: about extent additions an element and axis up to 8, beyond that 2 log2(extent).
+template <class T>
+void plane_sums(const BoxKernels<T>& kernel, const BoxTiles& t, Reach high, Reach wide, Range in, Range out, const T* from, T* a, T* b, T* to) {
+  const Index pitch = t.pitch(), all = out.size() + high.extent() - 1, above = in.first - (out.first - high.before), below = all - above - in.size();
   const auto bytes = [](Index count) { return static_cast<std::size_t>(count) * sizeof(T); };
-  plane_sums(t, x, scratch, fill, [&](Index, Index first, Index count, const T* sums) { std::memcpy(middle + first, sums, bytes(count)); });
-  channel_sums(t, x, scratch, [&](Index, Index first, Index count, T* to) { std::memcpy(to, middle + first, bytes(count)); }, finish);
+  T* const inside = a + above * pitch + wide.before * t.step;
+  std::memset(a, 0, bytes(above * pitch + wide.before * t.step));
+  kernel.sum_rows(in.size(), t.row, 1, 0, from, t.row, inside, pitch, (wide.extent() - 1) * t.step);
+  std::memset(a + (above + in.size()) * pitch, 0, bytes(below * pitch));
+  T* sums = window_sums(kernel, a, b, all * pitch - (wide.extent() - 1) * t.step, wide.extent(), t.step);
+  if (high.extent() <= short_window) return kernel.sum_rows(out.size(), t.row, high.extent(), pitch, sums, pitch, to, t.row, 0);
+  sums = window_sums(kernel, sums, sums == a ? b : a, (out.size() - 1) * pitch + t.row, high.extent(), pitch);
+  kernel.sum_rows(out.size(), t.row, 1, 0, sums, pitch, to, t.row, 0);
 }
 
 }  // namespace detail

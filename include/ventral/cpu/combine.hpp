@@ -7,10 +7,10 @@
 
 namespace ventral::inline v0::cpu {
 
-/// y = a + b, element by element; y may be a or b.
+/// y = a + b, element by element, all in one format; y may be a or b.
 template <class T>
 void add_tensors(Stream, In<T> a, In<T> b, Out<T> y) {
-  parallel_ranges(y.size(), Index{1} << 14, [&](Index first, Index last) {
+  parallel_ranges(stored_size(y.shape, y.format), Index{1} << 14, [&](Index first, Index last) {
     simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
       detail::for_vectors<Simd<T, decltype(isa)>>(last - first, [&](Index i, auto lanes) VENTRAL_ALWAYS_INLINE_LAMBDA {
         lanes.store(y.data + first + i, lanes.load(a.data + first + i) + lanes.load(b.data + first + i));
@@ -19,19 +19,35 @@ void add_tensors(Stream, In<T> a, In<T> b, Out<T> y) {
   });
 }
 
-/// Copies `part` [N,P,...] into channels [channel, channel + P) of `whole` [N,C,...].
+namespace detail {
+
+/// Images, or blocks of them, and the numbers of one channel of each.
+struct ChannelRuns {
+  Index count, plane;
+  ChannelRuns(const Shape& s, Format f) : count(s[0]), plane(s.product(2, s.rank())) {
+    if (f == Format::rows) return;
+    count = stored_images(count, f) / block_images;
+    plane *= block_images;
+  }
+};
+
+}  // namespace detail
+
+/// Copies `part` [N,P,...] into channels [channel, channel + P) of `whole` [N,C,...], both in one format.
 template <class T>
 void insert_channels(Stream, In<T> part, Index channel, Out<T> whole) {
-  const Index plane = part.shape.product(2, part.shape.rank()), from = part.shape[1] * plane, to = whole.shape[1] * plane;
-  parallel_for(part.shape[0], [&](Index n) { std::copy(part.data + n * from, part.data + (n + 1) * from, whole.data + n * to + channel * plane); });
+  const detail::ChannelRuns runs(part.shape, part.format);
+  const Index from = part.shape[1] * runs.plane, to = whole.shape[1] * runs.plane;
+  parallel_for(runs.count, [&](Index n) { std::copy(part.data + n * from, part.data + (n + 1) * from, whole.data + n * to + channel * runs.plane); });
 }
 
-/// Copies channels [channel, channel + P) of `whole` [N,C,...] into `part` [N,P,...]: the gradient of insert_channels.
+/// Copies channels [channel, channel + P) of `whole` [N,C,...] into `part` [N,P,...], both in one format: the gradient of insert_channels.
 template <class T>
 void extract_channels(Stream, In<T> whole, Index channel, Out<T> part) {
-  const Index plane = part.shape.product(2, part.shape.rank()), from = whole.shape[1] * plane, to = part.shape[1] * plane;
-  parallel_for(part.shape[0], [&](Index n) {
-    const T* first = whole.data + n * from + channel * plane;
+  const detail::ChannelRuns runs(part.shape, part.format);
+  const Index from = whole.shape[1] * runs.plane, to = part.shape[1] * runs.plane;
+  parallel_for(runs.count, [&](Index n) {
+    const T* first = whole.data + n * from + channel * runs.plane;
     std::copy(first, first + to, part.data + n * to);
   });
 }

@@ -1,4 +1,7 @@
 #pragma once
+#include <type_traits>
+
+#include "ventral/cpu/conv2d_blocks.hpp"
 #include "ventral/cpu/conv_frame.hpp"
 #include "ventral/cpu/gemm.hpp"
 #include "ventral/window.hpp"
@@ -6,23 +9,6 @@
 namespace ventral::inline v0::cpu {
 
 namespace detail {
-
-/// The sizes of one convolution, channels and outputs counted within a group.
-struct ConvSizes {
-  Index images, groups, channels, outputs, taps, pixels;  // taps: of one channel
-
-  ConvSizes(const WindowPlan& plan, Index group_count, const Shape& x, const Shape& y)
-      : images(x[0]), groups(group_count), channels(x[1] / group_count), outputs(y[1] / group_count), taps(plan.h.kernel * plan.w.kernel),
-        pixels(plan.h.out * plan.w.out) {}
-  Index depth() const { return channels * taps; }
-  bool empty() const { return images * pixels * channels * outputs == 0; }
-};
-
-/// Parts of nearly equal size, none above `limit`.
-inline Index even_part(Index whole, Index limit) {
-  const Index parts = (whole + std::max(Index{1}, limit) - 1) / std::max(Index{1}, limit);
-  return (whole + parts - 1) / parts;
-}
 
 /// Output rows in one chunk: few enough that `planes` rows of an image stay in the second-level cache, and that a small batch gives enough chunks.
 template <class T>
@@ -34,12 +20,22 @@ Index rows_per_chunk(const WindowPlan& plan, Index planes, Index others, Index w
   return even_part(plan.h.out, rows);
 }
 
-inline Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
-
 /// A window that covers the whole image once: a product of matrices, with an image as a row.
 inline bool covers_image(const WindowPlan& plan, Index groups) {
   const auto whole = [](const WindowAxis& a) { return a.kernel == a.in && a.out == 1 && a.before == 0 && a.after == 0 && a.dilation == 1; };
   return groups == 1 && whole(plan.h) && whole(plan.w);
+}
+
+/// Whether a convolution between these formats runs with images in lanes: it must if one is in blocks, else if that pays and enough lanes hold an image.
+template <class T>
+bool runs_in_blocks(const WindowPlan& plan, const ConvSizes& s, Format x, Format y, bool pays) {
+  if constexpr (std::is_same_v<T, float>) {
+    if (x == Format::blocks || y == Format::blocks) return true;
+    const auto whole = [](const WindowAxis& a) { return a.kernel == 1 && a.stride == 1 && a.before == 0 && a.after == 0; };
+    return pays && 2 * s.images >= stored_images(s.images, Format::blocks) && !covers_image(plan, s.groups) && !(whole(plan.h) && whole(plan.w));
+  } else {
+    return false;
+  }
 }
 
 }  // namespace detail
@@ -50,7 +46,10 @@ inline bool covers_image(const WindowPlan& plan, Index groups) {
 template <class T>
 void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
   using namespace detail;
-  const ConvSizes s(plan, groups, x.shape, y.shape);
+  const ConvSizes s(plan, groups, x.shape, w.shape[0]);
+  if (is_pointwise(Pointwise::images, plan, groups, x.shape, x.format, y.format) && s.outputs > 0) return pointwise_forward<T>(x, w, b, false, y);
+  if constexpr (std::is_same_v<T, float>)
+    if (runs_in_blocks<T>(plan, s, x.format, y.format, true)) return forward_in_blocks(block_kernels(), plan, groups, x, w, b, {}, {}, y);
   const auto& kernels = matrix_kernels<T>();
   if (s.images * s.pixels * s.outputs == 0) return;
   if (covers_image(plan, groups)) {
@@ -96,7 +95,11 @@ void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x
 template <class T>
 void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, In<T> w, In<T> dy, Out<T> dx) {
   using namespace detail;
-  const ConvSizes s(plan, groups, dx.shape, dy.shape);
+  const ConvSizes s(plan, groups, dx.shape, w.shape[0]);
+  if (is_pointwise(Pointwise::images, plan, groups, dx.shape, dy.format, dx.format) && s.outputs > 0) return pointwise_backward_input<T>(w, dy, dx);
+  if constexpr (std::is_same_v<T, float>)
+    if (runs_in_blocks<T>(plan, s, dx.format, dy.format, s.channels >= 4 || groups > 1))
+      return backward_in_blocks({block_kernels(), plan, s, {}, w, {}, nullptr, dy, {}, &dx, nullptr, nullptr});
   const auto& kernels = matrix_kernels<T>();
   if (s.empty()) return static_cast<void>(std::fill_n(dx.data, dx.size(), T(0)));
   if (covers_image(plan, groups)) return gemm<T>(stream, s.images, s.depth(), s.outputs, 1, {dy.data, s.outputs}, {w.data, s.depth()}, 0, dx.data, s.depth());
@@ -264,7 +267,11 @@ class WeightGradient {
 template <class T>
 void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
   using namespace detail;
-  const ConvSizes s(plan, groups, x.shape, dy.shape);
+  const ConvSizes s(plan, groups, x.shape, dw.shape[0]);
+  if (is_pointwise(Pointwise::weights, plan, groups, x.shape, x.format, dy.format) && s.outputs > 0) return pointwise_backward_weight<T>(x, dy, dw);
+  if constexpr (std::is_same_v<T, float>)
+    if (runs_in_blocks<T>(plan, s, x.format, dy.format, s.channels >= 8 || plan.w.stride == 1 || groups > 1))
+      return backward_in_blocks({block_kernels(), plan, s, x, dw, {}, nullptr, dy, {}, nullptr, &dw, nullptr});
   if (s.empty()) return;
   if (covers_image(plan, groups))
     return gemm<T>(stream, s.outputs, s.depth(), s.images, 1, {dy.data, s.outputs, true}, {x.data, s.depth()}, 1, dw.data, s.depth());
@@ -288,17 +295,6 @@ void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups,
   if (!partial) return;
   parallel_ranges(size, Index{1} << 12, [&](Index first, Index last) {
     for (Index run = 0; run < runs; ++run) matrix_kernels<T>().add_row(last - first, partial + run * size + first, dw.data + first);
-  });
-}
-
-/// db[o] += sum over images and pixels of dy[n,o]; dy [N,O,H',W'], db [O].
-template <class T>
-void conv2d_backward_bias(Stream, In<T> dy, Out<T> db) {
-  const Index images = dy.shape[0], channels = dy.shape[1], pixels = dy.shape.product(2, dy.shape.rank());
-  parallel_for(channels, [&](Index o) {
-    double sum = 0;
-    for (Index n = 0; n < images; ++n) sum += static_cast<double>(detail::matrix_kernels<T>().sum(pixels, dy.data + (n * channels + o) * pixels));
-    db.data[o] += static_cast<T>(sum);
   });
 }
 

@@ -6,6 +6,25 @@
 
 namespace ventral::inline v0::cpu::detail {
 
+/// The sizes of one convolution, channels and outputs counted within a group.
+struct ConvSizes {
+  Index images, groups, channels, outputs, taps, pixels;  // taps: of one channel
+
+  ConvSizes(const WindowPlan& plan, Index group_count, const Shape& x, Index all_outputs)
+      : images(x[0]), groups(group_count), channels(x[1] / group_count), outputs(all_outputs / group_count), taps(plan.h.kernel * plan.w.kernel),
+        pixels(plan.h.out * plan.w.out) {}
+  Index depth() const { return channels * taps; }
+  bool empty() const { return images * pixels * channels * outputs == 0; }
+};
+
+/// Parts of nearly equal size, none above `limit`.
+inline Index even_part(Index whole, Index limit) {
+  const Index parts = (whole + std::max(Index{1}, limit) - 1) / std::max(Index{1}, limit);
+  return (whole + parts - 1) / parts;
+}
+
+inline Index round_up(Index n, Index unit) { return (n + unit - 1) / unit * unit; }
+
 /// Where a convolution finds its taps: part of an image copied with its padding, and split by stride, so that the inputs of a tap for consecutive
 /// outputs lie side by side. With stride s, row r and column t of phase (a, b) hold the padded image at (s r + a, s t + b); output (y, x) is column
 /// y * pitch + x, and tap (c, i, j) of it lies at offset(c, i, j) + column. So the matrix of all taps ("im2col", [taps, columns]) is never

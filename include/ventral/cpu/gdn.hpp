@@ -112,7 +112,11 @@ void gdn_forward(Stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x,
   detail::channel_products(
       t, scratch.data,
       [&](Index first, Index count, T* to) {
-        for (Index i = 0; i < count; ++i) to[i] = x.data[first + i] * x.data[first + i];
+        const T* const from = x.data + first;
+        simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
+          using V = Simd<T, decltype(isa)>;
+          detail::map_arrays<V>(count, from, from, from, to, [](const V& v, const V&, const V&) VENTRAL_ALWAYS_INLINE_LAMBDA { return v * v; });
+        });
       },
       [&](Index channel, Index first, Index count, const T* sums) {
         const T b = beta.data[channel] < floor ? floor : beta.data[channel];
@@ -136,7 +140,11 @@ void gdn_backward(Stream, double smallest_beta, In<T> beta, In<T> gamma, In<T> x
                   Out<T> dbeta, Out<T> dgamma) {
   const detail::GdnTiling t(x.shape);
   parallel_ranges(q.size(), 1 << 14, [&](Index first, Index last) {
-    for (Index i = first; i < last; ++i) q.data[i] = dy.data[i] * y.data[i] / norms.data[i];
+    simd_dispatch([&](auto isa) VENTRAL_ALWAYS_INLINE_LAMBDA {
+      using V = Simd<T, decltype(isa)>;
+      detail::map_arrays<V>(last - first, dy.data + first, y.data + first, norms.data + first, q.data + first,
+                            [](const V& d, const V& v, const V& norm) VENTRAL_ALWAYS_INLINE_LAMBDA { return d * v / norm; });
+    });
   });
   if (dx.data) {
     detail::place_gamma(t, gamma.data, true, scratch.data);

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "ventral/cpu/parallel.hpp"
+#include "ventral/cpu/softmax.hpp"
 #include "ventral/tensor.hpp"
 
 namespace ventral::inline v0 {
@@ -36,68 +37,76 @@ double chunked_sum(Index n, Index item_size, Out<double> sums, Body&& body) {
   return sum;
 }
 
-/// Where the scores of position i of x [N,C,d1,..] are: C numbers, `stride` apart.
-struct ScoreLayout {
-  Index classes, stride;
-  explicit ScoreLayout(const Shape& x) : classes(x[1]), stride(x.product(2, x.rank())) {}
-  Index offset(Index i) const { return i / stride * classes * stride + i % stride; }
+/// The target of cross-entropy at each position: probability 1 - smoothing for the label and smoothing / classes for each class, times the classes' weights.
+template <class T>
+struct SmoothTarget {
+  double smoothing, each;
+  Index classes;
+  const T* weights;  ///< null: all 1
+
+  SmoothTarget(double share, Index count, const T* class_weights)
+      : smoothing(share), each(share / static_cast<double>(count)), classes(count), weights(class_weights) {}
+  double weight(Index c) const { return weights ? static_cast<double>(weights[c]) : 1.0; }
+  double own(Index label) const { return (1 - smoothing) * weight(label); }
+  double all_weights() const {
+    double sum = 0;
+    for (Index c = 0; c < classes; ++c) sum += weight(c);
+    return sum;
+  }
 };
 
-/// Cross-entropy of one position; x and dx have `stride` between classes. With `Scores`, x are scores, else log-probabilities.
-/// Writes `scale` times the gradient to dx unless it is null.
-template <bool Scores, class T>
-double cross_entropy_row(const T* x, T* dx, Index classes, Index stride, Index label, const T* weights, double smoothing, double scale) {
-  const auto weight = [&](Index c) { return weights ? static_cast<double>(weights[c]) : 1.0; };
-  double log_total = 0, total = 1;
-  T top = T(0);
-  if constexpr (Scores) {
-    top = x[0];
-    for (Index c = 1; c < classes; ++c) top = x[c * stride] > top ? x[c * stride] : top;
-    total = 0;
-    for (Index c = 0; c < classes; ++c) {
-      const T e = std::exp(x[c * stride] - top);
-      if (dx) dx[c * stride] = e;
-      total += static_cast<double>(e);
-    }
-    log_total = std::log(total);
-  }
-  const auto log_probability = [&](Index c) { return static_cast<double>(x[c * stride] - top) - log_total; };
+/// What one call of softmax_cross_entropy works on.
+template <class T>
+struct CrossEntropyCall {
+  SmoothTarget<T> target;
+  Lines lines;
+  Index ignore;
+  double scale;
+  const T* x;
+  const std::int32_t* labels;
+  T *values, *dx;  ///< null: not wanted
+  const T* base;   ///< with smoothing, the part of the gradient that the target's spread brings, [classes]
+  double all_weights;
 
-  const double own = (1 - smoothing) * weight(label), each = smoothing / static_cast<double>(classes);
-  double loss = -own * log_probability(label), all = own;  // `all`: how much probability the target holds, weighted
-  if (smoothing > 0)
-    for (Index c = 0; c < classes; ++c) loss -= each * weight(c) * log_probability(c), all += each * weight(c);
-  if (dx) {
-    const double slope = scale * all / total;
-    for (Index c = 0; c < classes; ++c) {
-      const double target = scale * (each * weight(c) + (c == label ? own : 0));
-      dx[c * stride] = static_cast<T>((Scores ? slope * static_cast<double>(dx[c * stride]) : 0) - target);
+  /// The sum of the losses of positions [first, first + rows).
+  double piece(Index first, Index rows, const RowScratch<T>& s) const {
+    const Index n = lines.n;
+    const T* const from = lines.gather(first, rows, x, s.first);
+    T* const e = dx ? lines.target(first, dx, s.second) : s.second;
+    exp_of_rows<T>()(rows, n, from, e, s.largest, s.sum);
+    double loss = 0;
+    for (Index r = 0; r < rows; ++r) {
+      const double value = row(labels[first + r], from + r * n, e + r * n, s.largest[r], s.sum[r], s.factor[r]);
+      if (values) values[first + r] = static_cast<T>(value);
+      loss += value;
     }
+    if (!dx) return loss;
+    scale_rows<T>()(rows, n, s.factor, base, e);
+    for (Index r = 0; r < rows; ++r) {
+      if (const Index label = labels[first + r]; label != ignore) e[r * n + label] = static_cast<T>(s.sum[r]);
+      else std::fill(e + r * n, e + (r + 1) * n, T(0));
+    }
+    lines.scatter(first, rows, e, dx);
+    return loss;
   }
-  return loss;
-}
 
-template <bool Scores, class T>
-double cross_entropy(double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums, Out<T> values,
-                     Out<T> dx) {
-  const ScoreLayout layout(x.shape);
-  return chunked_sum(labels.size(), layout.classes, sums, [&](Index first, Index last) {
-    double sum = 0;
-    for (Index i = first; i < last; ++i) {
-      const Index label = labels.data[i], at = layout.offset(i);
-      T* d = dx.data ? dx.data + at : nullptr;
-      double loss = 0;
-      if (label != ignore) {
-        loss = cross_entropy_row<Scores>(x.data + at, d, layout.classes, layout.stride, label, weights.data, smoothing, scale);
-      } else if (d) {
-        for (Index c = 0; c < layout.classes; ++c) d[c * layout.stride] = T(0);
-      }
-      if (values.data) values.data[i] = static_cast<T>(loss);
-      sum += loss;
+ private:
+  /// The loss of one position of scores x, with e = exp(x - top) and `sum` their sum. Leaves what the gradient needs: the factor of e, and in `sum` its
+  /// value at the label, where two numbers nearly cancel.
+  double row(Index label, const T* from, const T* e, T top, double& sum, T& factor) const {
+    if (label == ignore) return factor = T(0), 0;
+    const double own = target.own(label), all = own + target.each * all_weights, log_sum = std::log(sum);
+    double loss = -own * (static_cast<double>(from[label] - top) - log_sum);
+    if (base) {
+      const double scores = simd_function<SumOfProducts<T>, double(Index, const T*, const T*)>(simd_level())(target.classes, from, target.weights);
+      loss -= target.each * (scores - (static_cast<double>(top) + log_sum) * all_weights);
     }
-    return sum;
-  });
-}
+    const double slope = scale * all / sum;
+    factor = static_cast<T>(slope);
+    sum = slope * static_cast<double>(e[label]) - scale * (target.each * target.weight(label) + own);
+    return loss;
+  }
+};
 
 /// Sums value(i) over elements; writes scale * slope(i) to dx and the values to `values`, each unless it is empty.
 template <class T, class Function>
@@ -143,14 +152,48 @@ inline LabelSum sum_signs(Stream, In<std::int32_t> labels) {
 template <class T>
 double softmax_cross_entropy(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
                              Out<T> values, Out<T> dx) {
-  return detail::cross_entropy<true, T>(smoothing, ignore, scale, x, labels, weights, sums, values, dx);
+  const detail::Lines lines(x.shape, 1);
+  const Index classes = lines.n, most = std::min(lines.at_once(), lines.count);
+  const detail::SmoothTarget<T> target(smoothing, classes, weights.data);
+  Scratch& scratch = Scratch::mine();
+  scratch.reserve(Arena::bytes<T>(classes), detail::RowScratch<T>::bytes(most, classes));
+  T* base = nullptr;
+  if (smoothing > 0) {
+    base = scratch.shared().template take<T>(classes);
+    for (Index c = 0; c < classes; ++c) base[c] = static_cast<T>(scale * target.each * target.weight(c));
+  }
+  const detail::CrossEntropyCall<T> call{target, lines, ignore, scale, x.data, labels.data, values.data, dx.data, base, smoothing > 0 ? target.all_weights() : 0};
+  return detail::chunked_sum(labels.size(), classes, sums, [&](Index first, Index last) {
+    Scratch::Lease lease(scratch);
+    const detail::RowScratch<T> rows(lease.arena(), most, classes);
+    double sum = 0;
+    for (Index i = first; i < last; i += most) sum += call.piece(i, std::min(most, last - i), rows);
+    return sum;
+  });
 }
 
 /// The same of log-probabilities x.
 template <class T>
 double negative_log_likelihood(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
                                Out<T> values, Out<T> dx) {
-  return detail::cross_entropy<false, T>(smoothing, ignore, scale, x, labels, weights, sums, values, dx);
+  const detail::Lines lines(x.shape, 1);
+  const detail::SmoothTarget<T> target(smoothing, lines.n, weights.data);
+  return detail::chunked_sum(labels.size(), lines.n, sums, [&](Index first, Index last) {
+    double sum = 0;
+    for (Index i = first; i < last; ++i) {
+      const Index label = labels.data[i], at = lines.offset(i);
+      const bool counts = label != ignore;
+      double loss = counts ? -target.own(label) * static_cast<double>(x.data[at + label * lines.step]) : 0;
+      for (Index c = 0; c < lines.n && (dx.data || (counts && smoothing > 0)); ++c) {
+        const double share = counts ? target.each * target.weight(c) : 0;
+        if (counts && smoothing > 0) loss -= share * static_cast<double>(x.data[at + c * lines.step]);
+        if (dx.data) dx.data[at + c * lines.step] = static_cast<T>(counts ? -scale * (share + (c == label ? target.own(label) : 0)) : 0);
+      }
+      if (values.data) values.data[i] = static_cast<T>(loss);
+      sum += loss;
+    }
+    return sum;
+  });
 }
 
 /// (x - target)^2.
@@ -188,22 +231,22 @@ double binary_hinge(Stream, double margin, bool tie_counts, double scale, In<T> 
 /// max(0, margin + max_{c != label} x_c - x_label) for x [N,C,d1,..], C >= 2. Of equal rivals the first takes the gradient.
 template <class T>
 double class_hinge(Stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx) {
-  const detail::ScoreLayout layout(x.shape);
-  return detail::chunked_sum(labels.size(), layout.classes, sums, [&](Index first, Index last) {
+  const detail::Lines layout(x.shape, 1);
+  return detail::chunked_sum(labels.size(), layout.n, sums, [&](Index first, Index last) {
     double sum = 0;
     for (Index i = first; i < last; ++i) {
       const Index label = labels.data[i], at = layout.offset(i);
       const T* row = x.data + at;
       Index rival = label == 0 ? 1 : 0;
-      for (Index c = rival + 1; c < layout.classes; ++c)
-        if (const T v = row[c * layout.stride]; c != label && (v > row[rival * layout.stride] || v != v)) rival = c;
-      double loss = margin + static_cast<double>(row[rival * layout.stride]) - static_cast<double>(row[label * layout.stride]);
+      for (Index c = rival + 1; c < layout.n; ++c)
+        if (const T v = row[c * layout.step]; c != label && (v > row[rival * layout.step] || v != v)) rival = c;
+      double loss = margin + static_cast<double>(row[rival * layout.step]) - static_cast<double>(row[label * layout.step]);
       const bool counts = loss > 0 || (tie_counts && loss == 0) || loss != loss;
       if (!counts) loss = 0;
       if (values.data) values.data[i] = static_cast<T>(loss);
       if (dx.data) {
-        for (Index c = 0; c < layout.classes; ++c) dx.data[at + c * layout.stride] = T(0);
-        if (counts) dx.data[at + rival * layout.stride] = static_cast<T>(scale), dx.data[at + label * layout.stride] = static_cast<T>(-scale);
+        for (Index c = 0; c < layout.n; ++c) dx.data[at + c * layout.step] = T(0);
+        if (counts) dx.data[at + rival * layout.step] = static_cast<T>(scale), dx.data[at + label * layout.step] = static_cast<T>(-scale);
       }
       sum += loss;
     }

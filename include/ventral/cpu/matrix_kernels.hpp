@@ -6,92 +6,176 @@
 
 namespace ventral::inline v0::cpu {
 
-/// One call of a multiplying kernel: c[i][j] (+)= sum_p a[p][i] b[p][j] for a tile of R rows and V vectors of columns.
-/// Row p of b lies at b + row[p], so that b may be a packed panel, a matrix in place, or the taps of a convolution window sliding over an image.
+/// One call of a multiplying kernel: c[i][j] (+)= sum_p a[p][i] b[p][j] + bias for a tile of R rows and V vectors of columns, then ReLU if wanted.
+/// Row p of b lies at b + row[p], the taps of a convolution window sliding over an image; or, with a step, at b + p * b_step, in place or packed.
 template <class T>
 struct Tile {
+  static constexpr Index no_offset[1] = {};
+
   Index depth;       ///< number of terms p
-  const T* a;        ///< packed: a[p * R + i]
+  const T* a;        ///< packed: a[p * R + i]; or in place, see a_row
   const T* b;
-  const Index* row;  ///< offsets of the rows of b
+  const Index* row;  ///< offsets of the rows of b; no_offset where b_step is given
   T* c;
   Index stride;      ///< between rows of c
   bool add;          ///< c += instead of c =
+  const T* bias = nullptr;         ///< one number for each row, or null
+  bool relu = false;               ///< max(0, .) of the result; NaN passes
+  const T* column_bias = nullptr;  ///< one number for each column, or null
+  Index a_row = 1, a_term = 0;     ///< a in place: a[i * a_row + p * a_term]; a_term = 0: packed
+  Index b_step = 0;
+  T* packed = nullptr;             ///< the packing kernel copies the rows of b here, one after the other
+  const T* ahead = nullptr;        ///< what a later tile needs: term p fetches the cache line at ahead + p * ahead_step
+  Index ahead_step = 0;
 };
 
 namespace detail {
 
-/// Heights of tiles that kernels exist for. A level uses those whose accumulators fit its registers.
-constexpr int tile_heights[] = {1, 4, 6, 8, 12};
-constexpr int tallest_tile = 12, widest_tile = 2 * 64;  // rows; bytes
+/// Heights of tiles that kernels exist for, up to the tallest of a level.
+constexpr int tile_heights[] = {1, 4, 6, 8, 10, 12, 14};
+constexpr int tallest_tile = 14, widest_tile = 4 * 64, flat_tile = 6;  // rows; bytes; rows of the tile of four vectors, which avx512 has
+constexpr int tallest_at(SimdLevel level) { return level == SimdLevel::avx512 ? 14 : level == SimdLevel::avx2 ? 6 : 4; }
 
-/// Keeps R x V vector accumulators in registers; a term costs V loads of b, R broadcasts of a and R V fused multiply-adds.
-template <class T, int R, int V>
+/// Keeps R x V vector accumulators in registers; a term costs V loads of b, R broadcasts of a and R V fused multiply-adds. `Pack` copies the rows
+/// of b on the way, which hides behind the arithmetic.
+template <class T, int R, int V, bool Pack = false>
 struct MultiplyTile {
   template <class I>
   static VENTRAL_ALWAYS_INLINE void run(const Tile<T>& t) {
-    if constexpr (R * V + V + 1 <= I::registers) {
+    if constexpr (R <= tallest_at(I::level) && R * V + V < I::registers) {
       using S = Simd<T, I>;
+      if (t.depth >= 64) fetch<S>(t.c, t.stride);
       S acc[R][V];
       VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
         VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = S::zero();
       }
-      const T* a = t.a;
-      for (Index p = 0; p < t.depth; ++p, a += R) {
-        const T* b = t.b + t.row[p];
+      const Index one = t.a_row, three = 3 * one, term = t.a_term ? t.a_term : R, b_step = t.b_step, row_step = b_step ? 0 : 1;
+      const T* a[(R + 3) / 4];  // four rows share a pointer, so that addresses fit the registers
+      VENTRAL_UNROLL for (int i = 0; i < R; i += 4) a[i / 4] = t.a + i * one;
+      const Index* row = t.row;
+      const T* b = t.b;
+      [[maybe_unused]] const T* ahead = t.ahead ? t.ahead : b;
+      [[maybe_unused]] T* packed = t.packed;
+      for (Index p = t.depth; p > 0; --p) {
+        const T* const from = b + *row;
         S bv[V];
-        VENTRAL_UNROLL for (int j = 0; j < V; ++j) bv[j] = S::load(b + j * S::lanes);
+        VENTRAL_UNROLL for (int j = 0; j < V; ++j) bv[j] = S::load(from + j * S::lanes);
+        if constexpr (Pack) {
+          VENTRAL_UNROLL for (int j = 0; j < V; ++j) bv[j].store(packed + j * S::lanes);
+          packed += V * S::lanes;
+        }
         VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
-          const S av = S::all(a[i]);
+          const S av = S::all(a[i / 4][i % 4 == 3 ? three : i % 4 * one]);
           VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = multiply_add(av, bv[j], acc[i][j]);
         }
+        VENTRAL_UNROLL for (int i = 0; i < R; i += 4) a[i / 4] += term;
+        if constexpr (R >= 6 && V > 1) __builtin_prefetch(ahead, 0, 2), ahead += t.ahead_step;  // smaller tiles have no time for it
+        row += row_step, b += b_step;
       }
+      finish<S>(acc, t);
+    }
+  }
+
+ private:
+  /// The tile of c is on its way from memory while the terms are summed.
+  template <class S>
+  static VENTRAL_ALWAYS_INLINE void fetch(const T* c, Index stride) {
+    VENTRAL_UNROLL for (int i = 0; i < R; ++i, c += stride) {
+      VENTRAL_UNROLL for (int j = 0; j < V; ++j) __builtin_prefetch(c + j * S::lanes, 0);
+    }
+  }
+
+  template <class S>
+  static VENTRAL_ALWAYS_INLINE void finish(S (&acc)[R][V], const Tile<T>& t) {
+    if (t.bias)
       VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
-        VENTRAL_UNROLL for (int j = 0; j < V; ++j) {
-          T* c = t.c + i * t.stride + j * S::lanes;
-          if (t.add) acc[i][j] = acc[i][j] + S::load(c);
-          acc[i][j].store(c);
-        }
+        const S bias = S::all(t.bias[i]);
+        VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = acc[i][j] + bias;
       }
+    if (t.column_bias) {
+      VENTRAL_UNROLL for (int j = 0; j < V; ++j) {
+        const S bias = S::load(t.column_bias + j * S::lanes);
+        VENTRAL_UNROLL for (int i = 0; i < R; ++i) acc[i][j] = acc[i][j] + bias;
+      }
+    }
+    const Index stride = t.stride;
+    const T* old = t.c;
+    if (t.add)
+      VENTRAL_UNROLL for (int i = 0; i < R; ++i, old += stride) {
+        VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = acc[i][j] + S::load(old + j * S::lanes);
+      }
+    if (t.relu)
+      VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
+        VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = max(S::zero(), acc[i][j]);
+      }
+    T* c = t.c;
+    VENTRAL_UNROLL for (int i = 0; i < R; ++i, c += stride) {
+      VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j].store(c + j * S::lanes);
     }
   }
 };
 
-/// y[p * width + i] = x[offset[i] + p] for i < rows, p < count, in blocks of 4 x 4; i in [rows, width) repeats the last row.
+/// Rows of the tiles that other code packs, and of the packing kernel: rather than 14, as numbers of channels are multiples of it.
+constexpr int usual_tile(SimdLevel level) { return std::min(12, tallest_at(level)); }
+
+/// The widest tile of the usual height, packing.
+template <class T>
+struct MultiplyAndPack {
+  template <class I>
+  static VENTRAL_ALWAYS_INLINE void run(const Tile<T>& t) {
+    MultiplyTile<T, usual_tile(I::level), 2, true>::template run<I>(t);
+  }
+};
+
+/// Transposes a square of registers: log2(lanes) times, rows i and i + lanes/2 are interleaved into rows 2i and 2i + 1.
+template <class T, class I>
+struct Transpose {
+  using S = Simd<T, I>;
+  static constexpr int n = S::lanes;
+  static VENTRAL_ALWAYS_INLINE void run(S (&v)[n]) {
+    S u[n];
+    VENTRAL_UNROLL for (int s = 1; s < n; s *= 2) {
+      VENTRAL_UNROLL for (int i = 0; i < n / 2; ++i) interleave(v[i], v[i + n / 2], u[2 * i], u[2 * i + 1], std::make_integer_sequence<int, n>());
+      VENTRAL_UNROLL for (int i = 0; i < n; ++i) v[i] = u[i];
+    }
+  }
+  template <int... k>
+  static VENTRAL_ALWAYS_INLINE void interleave(const S& a, const S& b, S& low, S& high, std::integer_sequence<int, k...>) {
+    low.v = __builtin_shufflevector(a.v, b.v, (k / 2 + k % 2 * n)...);
+    high.v = __builtin_shufflevector(a.v, b.v, (n / 2 + k / 2 + k % 2 * n)...);
+  }
+};
+
+/// y[p * width + i] = x[offset[i] + p] for i < rows, p < count, in squares of registers; i in [rows, width) repeats the last row.
 template <class T>
 struct PackTransposed {
   template <class I>
   static VENTRAL_ALWAYS_INLINE void run(Index rows, Index width, Index count, const T* x, const Index* offset, T* y) {
-    typedef T Quad __attribute__((vector_size(4 * sizeof(T))));
-    Index i = 0;
-    for (; i + 4 <= width; i += 4) {
-      const T* r[4];
-      for (Index q = 0; q < 4; ++q) r[q] = x + offset[std::min(i + q, rows - 1)];
-      T* out = y + i;
-      Index p = 0;
-      for (; p + 4 <= count; p += 4) {
-        Quad a, b, c, d;
-        __builtin_memcpy(&a, r[0] + p, sizeof a);
-        __builtin_memcpy(&b, r[1] + p, sizeof b);
-        __builtin_memcpy(&c, r[2] + p, sizeof c);
-        __builtin_memcpy(&d, r[3] + p, sizeof d);
-        const Quad ab = __builtin_shufflevector(a, b, 0, 4, 1, 5), cd = __builtin_shufflevector(c, d, 0, 4, 1, 5);
-        const Quad ef = __builtin_shufflevector(a, b, 2, 6, 3, 7), gh = __builtin_shufflevector(c, d, 2, 6, 3, 7);
-        a = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
-        b = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
-        c = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
-        d = __builtin_shufflevector(ef, gh, 2, 3, 6, 7);
-        __builtin_memcpy(out + p * width, &a, sizeof a);
-        __builtin_memcpy(out + (p + 1) * width, &b, sizeof b);
-        __builtin_memcpy(out + (p + 2) * width, &c, sizeof c);
-        __builtin_memcpy(out + (p + 3) * width, &d, sizeof d);
+    using S = Simd<T, I>;
+    constexpr Index n = S::lanes;
+    for (Index i = (width - 1) / n * n; i >= 0; i -= n) {  // from the last: what a whole register writes beyond the width is overwritten
+      const Index valid = std::min(n, width - i), beyond = (n - valid + width - 1) / width;
+      const T* r[n];
+      for (Index q = 0; q < n; ++q) r[q] = x + offset[std::min(i + q, rows - 1)];
+      if (count < n || width == 1) {
+        for (Index p = 0; p < count; ++p)
+          for (Index q = 0; q < valid; ++q) y[p * width + i + q] = r[q][p];
+        continue;
       }
-      for (; p < count; ++p)
-        for (Index q = 0; q < 4; ++q) out[p * width + q] = r[q][p];
-    }
-    for (; i < width; ++i) {
-      const T* r = x + offset[std::min(i, rows - 1)];
-      for (Index p = 0; p < count; ++p) y[p * width + i] = r[p];
+      for (Index p = 0; p < count; p += n) {
+        const Index first = std::min(p, count - n);  // the last square overlaps the one before
+        S v[n];
+        VENTRAL_UNROLL for (Index q = 0; q < n; ++q) v[q] = S::load(r[q] + first);
+        Transpose<T, I>::run(v);
+        T* const out = y + first * width + i;
+        if (first + n + beyond <= count) {
+          VENTRAL_UNROLL for (Index q = 0; q < n; ++q) v[q].store(out + q * width);
+        } else {
+          T square[n * n];
+          VENTRAL_UNROLL for (Index q = 0; q < n; ++q) v[q].store(square + q * n);
+          for (Index q = 0; q < n; ++q) std::copy_n(square + q * n, valid, out + q * width);
+        }
+      }
     }
   }
 };
@@ -187,26 +271,57 @@ struct ShiftRows {
   }
 };
 
+/// y[r][i] = x[r][i], row by row; the last register of a row overlaps the one before. x and y do not.
+template <class T>
+struct CopyRows {
+  template <class I>
+  static VENTRAL_ALWAYS_INLINE void run(Index rows, Index columns, const T* x, Index x_stride, T* y, Index y_stride) {
+    using Half = Isa<SimdLevel::avx2>;
+    if (columns >= Simd<T, I>::lanes) return vectors<I>(rows, columns, x, x_stride, y, y_stride);
+    if constexpr (I::level == SimdLevel::avx512)
+      if (columns >= Simd<T, Half>::lanes) return vectors<Half>(rows, columns, x, x_stride, y, y_stride);
+    if constexpr (I::level != SimdLevel::baseline)
+      if (columns >= Simd<T, Isa<SimdLevel::baseline>>::lanes) return vectors<Isa<SimdLevel::baseline>>(rows, columns, x, x_stride, y, y_stride);
+    for (Index r = 0; r < rows; ++r)
+      for (Index i = 0; i < columns; ++i) y[r * y_stride + i] = x[r * x_stride + i];
+  }
+  template <class I>
+  static VENTRAL_ALWAYS_INLINE void vectors(Index rows, Index columns, const T* x, Index x_stride, T* y, Index y_stride) {
+    using S = Simd<T, I>;
+    for (Index r = 0; r < rows; ++r, x += x_stride, y += y_stride) {
+      for (Index i = 0; i + S::lanes < columns; i += S::lanes) S::load(x + i).store(y + i);
+      S::load(x + columns - S::lanes).store(y + columns - S::lanes);
+    }
+  }
+};
+
 /// The kernels of one SIMD level under matrix products and convolutions; everything around them is ordinary code.
 template <class T>
 struct MatrixKernels {
   using Multiply = void (*)(const Tile<T>&);
 
   Index lanes;                           ///< numbers in a register
-  Index height;                          ///< of the tallest tile
-  Multiply multiply[3][tallest_tile + 1];  ///< [vectors][rows]
+  Index height;                          ///< of the usual tile
+  Index tallest;                         ///< tile of all
+  Multiply multiply[5][tallest_tile + 1];   ///< [vectors][rows]: of one and two vectors, and the flat one of four
+  Multiply multiply_and_pack;            ///< of the usual height, the widest
   void (*pack_transposed)(Index, Index, Index, const T*, const Index*, T*);
   T (*dot)(Index, const T*, const T*);
   void (*dot_tile[4])(Index, const T*, Index, const T*, const Index*, Index, T*, Index);  ///< [rows], 1 or 3
   T (*sum)(Index, const T*);
   void (*add_row)(Index, const T*, T*);
   void (*shift_rows)(Index, Index, const T*, Index, T, T*, Index);
+  void (*copy_rows)(Index, Index, const T*, Index, T*, Index);
 
   explicit MatrixKernels(SimdLevel level) {
     const Index bytes = level == SimdLevel::avx512 ? 64 : level == SimdLevel::avx2 ? 32 : 16;
     lanes = bytes / static_cast<Index>(sizeof(T));
-    height = level == SimdLevel::avx512 ? 12 : level == SimdLevel::avx2 ? 6 : 4;
-    set_multiply<1>(level), set_multiply<4>(level), set_multiply<6>(level), set_multiply<8>(level), set_multiply<12>(level);
+    tallest = tallest_at(level);
+    height = usual_tile(level);
+    set_multiply<1>(level), set_multiply<4>(level), set_multiply<6>(level), set_multiply<8>(level), set_multiply<10>(level), set_multiply<12>(level);
+    set_multiply<14>(level);
+    multiply[4][flat_tile] = simd_function<MultiplyTile<T, flat_tile, 4>, void(const Tile<T>&)>(level);
+    multiply_and_pack = simd_function<MultiplyAndPack<T>, void(const Tile<T>&)>(level);
     pack_transposed = simd_function<PackTransposed<T>, void(Index, Index, Index, const T*, const Index*, T*)>(level);
     dot = simd_function<Dot<T>, T(Index, const T*, const T*)>(level);
     dot_tile[1] = simd_function<DotTile<T, 1>, void(Index, const T*, Index, const T*, const Index*, Index, T*, Index)>(level);
@@ -214,6 +329,7 @@ struct MatrixKernels {
     sum = simd_function<Sum<T>, T(Index, const T*)>(level);
     add_row = simd_function<AddRow<T>, void(Index, const T*, T*)>(level);
     shift_rows = simd_function<ShiftRows<T>, void(Index, Index, const T*, Index, T, T*, Index)>(level);
+    copy_rows = simd_function<CopyRows<T>, void(Index, Index, const T*, Index, T*, Index)>(level);
   }
 
   /// Columns of a panel: the widest tile.
@@ -223,6 +339,13 @@ struct MatrixKernels {
     for (const int r : tile_heights)
       if (r >= rows && r <= height) return r;
     return height;
+  }
+  /// The same where heights up to `limit` may differ: as few tiles as can be, of about the same height.
+  Index even_height(Index rows, Index limit) const {
+    const Index tiles = (rows + limit - 1) / limit, even = (rows + tiles - 1) / tiles;
+    for (const int r : tile_heights)
+      if (r >= even) return r;
+    return limit;
   }
   /// Rows in `rows` rows of tiles, the last one filled up.
   Index packed_rows(Index rows) const {

@@ -14,11 +14,8 @@ template <class T>
 void pack_tiles_of_columns(const MatrixKernels<T>& k, Index rows, Index depth, const T* x, Index stride, T* y) {
   for (Index i = 0; i < rows; i += k.height) {
     const Index height = k.tile_height(rows - i), valid = std::min(rows - i, height);
-    T* out = y + i * depth;
-    for (Index p = 0; p < depth; ++p, out += height) {
-      std::copy_n(x + p * stride + i, valid, out);
-      std::fill(out + valid, out + height, T(0));
-    }
+    if (valid < height) std::fill_n(y + i * depth, depth * height, T(0));
+    k.copy_rows(depth, valid, x + i, stride, y + i * depth, height);
   }
 }
 
@@ -26,13 +23,11 @@ void pack_tiles_of_columns(const MatrixKernels<T>& k, Index rows, Index depth, c
 template <class T>
 void pack_panels(const MatrixKernels<T>& k, Index depth, Index columns, const T* x, Index stride, T* y) {
   const Index width = k.panel();
-  for (Index p = 0; p < depth; ++p)
-    for (Index j = 0; j < columns; j += width) {
-      T* out = y + j * depth + p * width;
-      const Index valid = std::min(columns - j, width);
-      std::copy_n(x + p * stride + j, valid, out);
-      std::fill(out + valid, out + width, T(0));
-    }
+  for (Index j = 0; j < columns; j += width) {
+    const Index valid = std::min(columns - j, width);
+    if (valid < width) std::fill_n(y + j * depth, depth * width, T(0));
+    k.copy_rows(depth, valid, x + j, stride, y + j * depth, width);
+  }
 }
 
 /// Packed tiles of a: the one of rows i, i + 1, ... starts at data + i * depth.
@@ -50,29 +45,48 @@ struct Panels {
   Index panel_step;
 };
 
-/// c (+)= a b, for `rows` rows, `columns` columns and `depth` terms.
+/// What becomes of a product before it is stored: c = relu(c + a b + row_bias), as far as wanted. row_bias has one number for each row, or is null.
+template <class T>
+struct TileEpilogue {
+  const T* row_bias = nullptr;
+  bool relu = false;
+};
+
+/// Runs a tile of which `rows` rows and `columns` columns are wanted, those after the first skip_rows and skip_columns; it goes through a buffer.
+template <class T>
+void multiply_part(typename MatrixKernels<T>::Multiply multiply, const MatrixKernels<T>& k, Tile<T> tile, Index width, Index rows, Index columns,
+                   Index skip_rows = 0, Index skip_columns = 0) {
+  constexpr Index widest = widest_tile / static_cast<Index>(sizeof(T));
+  alignas(64) T edge[tallest_tile * widest], row_bias[tallest_tile] = {}, column_bias[widest] = {};
+  if (tile.bias) tile.bias = (std::copy_n(tile.bias, skip_rows + rows, row_bias), row_bias);
+  if (tile.column_bias) tile.column_bias = (std::copy_n(tile.column_bias, skip_columns + columns, column_bias), column_bias);
+  T *const c = tile.c + skip_rows * tile.stride + skip_columns, *const wanted = edge + skip_rows * width + skip_columns;
+  const Index stride = tile.stride;
+  if (tile.add) k.copy_rows(rows, columns, c, stride, wanted, width);
+  tile.c = edge, tile.stride = width;
+  multiply(tile);
+  k.copy_rows(rows, columns, wanted, width, c, stride);
+}
+
+/// Runs a tile of which the first `rows` rows and `columns` columns are wanted; one of the usual height with `packed` packs.
+template <class T>
+void multiply_tile(const MatrixKernels<T>& k, Index height, const Tile<T>& tile, Index rows, Index columns) {
+  const Index vectors = columns > k.lanes ? 2 : 1, width = vectors * k.lanes;
+  const auto multiply = tile.packed ? k.multiply_and_pack : k.multiply[vectors][height];
+  if (rows == height && columns == width) return multiply(tile);
+  multiply_part(multiply, k, tile, width, rows, columns);
+}
+
+/// c (+)= a b, for `rows` rows, `columns` columns and `depth` terms, then the epilogue.
 template <class T>
 void multiply_tiles(const MatrixKernels<T>& k, Index rows, Index columns, Index depth, PackedRows<T> a, Panels<T> b, T* c, Index stride,
-                    bool add) {
-  alignas(64) T edge[tallest_tile * widest_tile / static_cast<int>(sizeof(T))];
+                    bool add, TileEpilogue<T> epilogue = {}) {
   for (Index i = 0; i < rows; i += k.height) {
-    const Index height = k.tile_height(rows - i), valid_rows = std::min(height, rows - i);
-    for (Index j = 0, panel = 0; j < columns; j += k.panel(), ++panel) {
-      const Index left = columns - j, vectors = left > k.lanes ? 2 : 1, width = vectors * k.lanes, valid = std::min(left, width);
-      Tile<T> tile{depth, a.data + i * a.depth, b.data + panel * b.panel_step, b.row, c + i * stride + j, stride, add};
-      if (valid_rows == height && valid == width) {
-        k.multiply[vectors][height](tile);
-        continue;
-      }
-      tile.c = edge, tile.stride = width, tile.add = false;
-      k.multiply[vectors][height](tile);
-      for (Index r = 0; r < valid_rows; ++r) {
-        T* out = c + (i + r) * stride + j;
-        const T* in = edge + r * width;
-        if (add) k.add_row(valid, in, out);
-        else std::copy_n(in, valid, out);
-      }
-    }
+    const Index height = k.tile_height(rows - i);
+    const T* const bias = epilogue.row_bias ? epilogue.row_bias + i : nullptr;
+    for (Index j = 0, panel = 0; j < columns; j += k.panel(), ++panel)
+      multiply_tile<T>(k, height, {depth, a.data + i * a.depth, b.data + panel * b.panel_step, b.row, c + i * stride + j, stride, add, bias, epilogue.relu},
+                       std::min(height, rows - i), std::min(k.panel(), columns - j));
   }
 }
 

@@ -22,7 +22,7 @@ namespace cuda::VENTRAL_CUDA_MODE {  // each include mode has functions of its o
 
 /// Decides by what a user asked for: "cpu", "cuda" or "auto" (the GPU if there is one; never the emulator).
 /// Throws Error for another word, and when "cuda" cannot be had.
-inline DeviceChoice choose_device(std::string_view wish) {
+[[gnu::cold]] inline DeviceChoice choose_device(std::string_view wish) {
   require(wish == "cpu" || wish == "cuda" || wish == "auto", "device '", wish, "'; one of cpu, cuda, auto is needed");
   if (wish == "cpu") return {false, "as asked"};
 #if defined(VENTRAL_CUDA_EMULATED)

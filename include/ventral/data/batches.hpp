@@ -21,7 +21,7 @@ class ImageSource {
   using Transform = std::function<void(Out<T> images, const Random& random)>;
 
   /// Throws Error when deviation is 0 or a label is out of range.
-  explicit ImageSource(const Dataset& data, const PixelStatistics& statistics = {}, Transform transform = {}) : data_(&data), transform_(std::move(transform)) {
+  [[gnu::cold]] explicit ImageSource(const Dataset& data, const PixelStatistics& statistics = {}, Transform transform = {}) : data_(&data), transform_(std::move(transform)) {
     require(statistics.deviation > 0, "ImageSource: deviation is ", statistics.deviation);
     data.check("ImageSource");
     for (int v = 0; v < 256; ++v) level_[v] = static_cast<T>((v - statistics.mean) / statistics.deviation);

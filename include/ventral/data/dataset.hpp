@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "ventral/tensor.hpp"
@@ -20,7 +21,7 @@ struct Dataset {
   Index size() const { return labels.size(); }
 
   /// Throws Error, prefixed by `what`, unless shapes match and every label is below `classes`.
-  void check(std::string_view what) const {
+  [[gnu::cold]] void check(std::string_view what) const {
     require<ShapeError>(images.rank() == 4, what, ": images ", images.shape(), "; [N,C,H,W] expected");
     require<ShapeError>(labels.rank() == 1 && labels.size() == images.dim(0), what, ": labels ", labels.shape(), " for images ", images.shape());
     require(names.empty() || static_cast<Index>(names.size()) == classes, what, ": ", names.size(), " names for ", classes, " classes");
@@ -29,7 +30,7 @@ struct Dataset {
   }
 
   /// A copy of the examples [first, last).
-  [[nodiscard]] Dataset slice(Index first, Index last) const {
+  [[gnu::cold]] [[nodiscard]] Dataset slice(Index first, Index last) const {
     Dataset out = empty_like(last - first);
     out.images.copy_from(images.slice(first, last));
     out.labels.copy_from(labels.slice(first, last));
@@ -40,7 +41,7 @@ struct Dataset {
   [[nodiscard]] Dataset clone() const { return slice(0, size()); }
 
   /// Room for n examples of the same kind; contents are unspecified.
-  [[nodiscard]] Dataset empty_like(Index n) const {
+  [[gnu::cold]] [[nodiscard]] Dataset empty_like(Index n) const {
     require<ShapeError>(n >= 0, "a data set of ", n, " examples");
     Dataset out;
     out.images = Tensor<std::uint8_t>::uninitialized(images.shape().with(0, n));
@@ -76,9 +77,15 @@ struct DatasetSplit {
 };
 
 /// Cuts off the last n examples, say to choose settings on.
-inline DatasetSplit split_last(const Dataset& data, Index n) {
+[[gnu::cold]] inline DatasetSplit split_last(const Dataset& data, Index n) {
   require(0 <= n && n <= data.size(), "split_last: ", n, " of ", data.size(), " examples");
   return {data.slice(0, data.size() - n), data.slice(data.size() - n, data.size())};
+}
+/// The same of a data set that is needed no longer: with n = 0 it is not copied.
+[[gnu::cold]] inline DatasetSplit split_last(Dataset&& data, Index n) {
+  if (n != 0) return split_last(std::as_const(data), n);
+  Dataset none = data.empty_like(0);
+  return {std::move(data), std::move(none)};
 }
 
 /// Mean and standard deviation of pixels, in grey levels 0..255.

@@ -47,12 +47,18 @@ inline IdxHeader parse_idx_header(ByteSpan bytes, std::string_view name) {
   return h;
 }
 
+/// The elements of an IDX file whose head was read, converted to T. Throws FileError when a value does not fit.
+template <class T>
+void decode_idx(ByteSpan bytes, const IdxHeader& head, std::string_view name, std::span<T> out, Conversion conversion = Conversion::exact) {
+  detail::decode_elements(bytes.subspan(head.data_offset), head.type, std::endian::big, out, conversion, name, head.data_offset);
+}
+
 /// The array of an IDX file, converted to T. Throws FileError as parse_idx_header does, and when a value does not fit.
 template <class T>
 Tensor<T> parse_idx(ByteSpan bytes, std::string_view name, Conversion conversion = Conversion::exact) {
   const IdxHeader h = parse_idx_header(bytes, name);
   auto out = Tensor<T>::uninitialized(h.shape);
-  detail::decode_elements(bytes.subspan(h.data_offset), h.type, std::endian::big, std::span<T>(out.begin(), out.end()), conversion, name, h.data_offset);
+  decode_idx(bytes, h, name, std::span<T>(out.begin(), out.end()), conversion);
   return out;
 }
 

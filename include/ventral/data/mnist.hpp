@@ -35,21 +35,24 @@ inline bool has_mnist(const std::string& folder, std::string_view set = "train")
 inline Dataset read_idx_pair(const std::string& images_path, const std::string& labels_path, Index classes) {
   Dataset out;
   out.classes = classes;
-  out.images = parse_idx<std::uint8_t>(read_plain_or_gzip(images_path), images_path);
-  require<FileError>(out.images.rank() == 3, images_path, ": an array ", out.images.shape(), "; images [N,H,W] expected");
-  const Shape s = out.images.shape();
+  {
+    const Bytes raw = read_plain_or_gzip(images_path);
+    const IdxHeader header = parse_idx_header(raw, images_path);
+    const Shape& s = header.shape;
+    require<FileError>(s.rank() == 3, images_path, ": an array ", s, "; images [N,H,W] expected");
+    out.images = Tensor<std::uint8_t>::uninitialized({s[0], 1, s[1], s[2]});
+    decode_idx(raw, header, images_path, std::span(out.images.begin(), out.images.end()));
+  }
+  const Index n = out.images.dim(0);
   const Bytes raw = read_plain_or_gzip(labels_path);
   const IdxHeader header = parse_idx_header(raw, labels_path);
   require<FileError>(header.shape.rank() == 1, labels_path, ": an array ", header.shape, "; labels [N] expected");
-  require<FileError>(header.shape[0] == s[0], labels_path, ": ", header.shape[0], " labels; ", images_path, " has ", s[0], " images");
+  require<FileError>(header.shape[0] == n, labels_path, ": ", header.shape[0], " labels; ", images_path, " has ", n, " images");
   out.labels = parse_idx<std::int32_t>(raw, labels_path);
   for (Index i = 0; i < out.labels.size(); ++i)
     if (out.labels[i] < 0 || out.labels[i] >= classes)
       detail::fail_at(labels_path, header.data_offset + static_cast<std::size_t>(i) * element_size(header.type), "label ", out.labels[i], " of image ", i,
                       "; 0 to ", classes - 1, " expected");
-  auto images = Tensor<std::uint8_t>::uninitialized({s[0], 1, s[1], s[2]});
-  images.copy_from(out.images.reshaped(images.shape()));
-  out.images = std::move(images);
   return out;
 }
 

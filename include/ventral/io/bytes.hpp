@@ -16,10 +16,15 @@ using ByteSpan = std::span<const std::uint8_t>;
 
 namespace detail {
 
+[[noreturn, gnu::cold]] inline void fail_at_parts(std::string_view name, std::size_t offset, const MessagePart* parts, int count) {
+  throw FileError(concat(name, ": at byte ", offset, ": ", join(parts, count)));
+}
+
 /// Throws FileError: `mnist/labels: at byte 4: found ...`.
 template <class... Parts>
 [[noreturn]] void fail_at(std::string_view name, std::size_t offset, const Parts&... parts) {
-  throw FileError(concat(name, ": at byte ", offset, ": ", parts...));
+  const MessagePart list[] = {parts...};
+  fail_at_parts(name, offset, list, sizeof...(Parts));
 }
 
 /// A number stored at p in the given byte order.
@@ -32,13 +37,13 @@ U load_number(const std::uint8_t* p, std::endian order) {
 
 /// Appends a number in the given byte order.
 template <class U>
-void append_number(Bytes& out, U value, std::endian order) {
+[[gnu::cold]] void append_number(Bytes& out, U value, std::endian order) {
   std::uint8_t held[sizeof(U)];
   std::memcpy(held, &value, sizeof(U));
   for (std::size_t i = 0; i < sizeof(U); ++i) out.push_back(held[order == std::endian::native ? i : sizeof(U) - 1 - i]);
 }
 
-inline void append_text(Bytes& out, std::string_view text) {
+[[gnu::cold]] inline void append_text(Bytes& out, std::string_view text) {
   for (const char c : text) out.push_back(static_cast<std::uint8_t>(c));  // g++ 12 warns, wrongly, of insert() at -O3
 }
 

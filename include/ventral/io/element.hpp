@@ -72,7 +72,7 @@ struct AnyNumber {
     return kind == Kind::whole ? v(whole) : kind == Kind::positive ? v(positive) : v(real);
   }
 };
-inline std::string to_string(const AnyNumber& n) {
+[[gnu::cold]] inline std::string to_string(const AnyNumber& n) {
   return n.visit([](auto v) { return concat(v); });
 }
 
@@ -157,7 +157,7 @@ template <class T>
 inline std::size_t stored_size(const Shape& shape, ElementType type) { return static_cast<std::size_t>(shape.size()) * element_size(type); }
 
 /// Adds an extent read from a file; what a Shape refuses becomes a FileError.
-inline void push_extent(Shape& shape, std::uint64_t extent, std::string_view name, std::size_t offset) {
+[[gnu::cold]] inline void push_extent(Shape& shape, std::uint64_t extent, std::string_view name, std::size_t offset) {
   if (shape.rank() >= Shape::max_rank) fail_at(name, offset, "an array of more than ", Shape::max_rank, " axes; at most ", Shape::max_rank, " can be read");
   if (extent > static_cast<std::uint64_t>(std::numeric_limits<Index>::max())) fail_at(name, offset, "extent ", extent, " is too large");
   try {

@@ -30,12 +30,12 @@ inline bool is_folder(const std::string& path) {
   return ::stat(path.c_str(), &s) == 0 && S_ISDIR(s.st_mode);
 }
 /// `folder/name`, or just `name` in the empty folder.
-inline std::string join_path(std::string_view folder, std::string_view name) {
+[[gnu::cold]] inline std::string join_path(std::string_view folder, std::string_view name) {
   if (folder.empty()) return std::string(name);
   return concat(folder, folder.back() == '/' ? "" : "/", name);
 }
 /// The folder that a path lies in: `a/b` -> `a`, `b` -> `.`.
-inline std::string folder_of(const std::string& path) {
+[[gnu::cold]] inline std::string folder_of(const std::string& path) {
   const std::size_t slash = path.find_last_of('/');
   return slash == std::string::npos ? "." : slash == 0 ? "/" : path.substr(0, slash);
 }
@@ -59,45 +59,44 @@ class Descriptor {
   int number_;
 };
 
-inline std::string system_error(int number) { return std::strerror(number); }
+[[gnu::cold]] inline std::string system_error(int number) { return std::strerror(number); }
 
 /// Names in a folder without `.` and `..`, sorted by bytes; empty when it cannot be read.
-inline std::vector<std::string> names_in(const std::string& folder) {
+[[gnu::cold]] inline std::vector<std::string> names_in(const std::string& folder) {
   std::vector<std::string> names;
-  DIR* handle = ::opendir(folder.c_str());
-  if (!handle) return names;
-  while (const dirent* entry = ::readdir(handle)) {
-    const std::string_view name = entry->d_name;
-    if (name != "." && name != "..") names.emplace_back(name);
+  dirent** found = nullptr;
+  const auto real = [](const dirent* d) { return int{std::strcmp(d->d_name, ".") != 0 && std::strcmp(d->d_name, "..") != 0}; };
+  const int count = ::scandir(folder.c_str(), &found, real, [](const dirent** a, const dirent** b) { return std::strcmp((*a)->d_name, (*b)->d_name); });
+  for (int i = 0; i < count; ++i) {
+    names.push_back(std::string(found[i]->d_name));
+    std::free(found[i]);
   }
-  ::closedir(handle);
-  std::make_heap(names.begin(), names.end());
-  std::sort_heap(names.begin(), names.end());
+  std::free(found);
   return names;
 }
 
 /// `; the folder has: a.npy, b.npy`, for errors about a file that is not there.
-inline std::string what_exists(const std::string& path) {
+[[gnu::cold]] inline std::string what_exists(const std::string& path) {
   const std::string folder = folder_of(path);
   if (!is_folder(folder)) return concat("; there is no folder ", folder);
   const std::vector<std::string> names = names_in(folder);
   std::string text = names.empty() ? "; the folder is empty" : "; the folder has: ";
   constexpr std::size_t shown = 8;
-  for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) text += (i ? ", " : "") + names[i];
+  for (std::size_t i = 0; i < std::min(names.size(), shown); ++i) text.append(i ? ", " : "").append(names[i]);
   return names.size() > shown ? concat(text, " and ", names.size() - shown, " more") : text;
 }
 
 }  // namespace detail
 
 /// Names in a folder, sorted by bytes. Throws FileError when it is not a folder or cannot be read.
-inline std::vector<std::string> list_folder(const std::string& path) {
+[[gnu::cold]] inline std::vector<std::string> list_folder(const std::string& path) {
   require<FileError>(is_folder(path), path, ": not a folder");
   require<FileError>(::access(path.c_str(), R_OK | X_OK) == 0, path, ": cannot be read: ", detail::system_error(errno));
   return detail::names_in(path);
 }
 
 /// The whole contents of a file. Throws FileError when it is missing (the message lists what the folder has), unreadable or above the limit.
-inline Bytes read_file(const std::string& path, const ReadLimits& limits = {}) {
+[[gnu::cold]] inline Bytes read_file(const std::string& path, const ReadLimits& limits = {}) {
   detail::Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   if (file.number() < 0) {
     const int reason = errno;
@@ -130,7 +129,7 @@ inline Bytes read_file(const std::string& path, const ReadLimits& limits = {}) {
 /// whole; without commit() the temporary file is removed. A symbolic link is followed. Throws FileError when anything fails.
 class AtomicFile {
  public:
-  explicit AtomicFile(const std::string& path) : path_(path), target_(resolved(path)) {
+  [[gnu::cold]] explicit AtomicFile(const std::string& path) : path_(path), target_(resolved(path)) {
     struct ::stat s;
     const bool exists = ::stat(target_.c_str(), &s) == 0;
     require<FileError>(!exists || S_ISREG(s.st_mode), path_, ": cannot be written: it is not a regular file");
@@ -147,9 +146,9 @@ class AtomicFile {
   }
   AtomicFile(const AtomicFile&) = delete;
   AtomicFile& operator=(const AtomicFile&) = delete;
-  ~AtomicFile() { discard(); }
+  [[gnu::cold]] ~AtomicFile() { discard(); }
 
-  void write(const void* data, std::size_t size) {
+  [[gnu::cold]] void write(const void* data, std::size_t size) {
     const auto* p = static_cast<const std::uint8_t*>(data);
     while (size > 0) {
       const ::ssize_t put = ::write(file_.number(), p, std::min<std::size_t>(size, 1 << 30));
@@ -162,7 +161,7 @@ class AtomicFile {
   void write(ByteSpan bytes) { write(bytes.data(), bytes.size()); }
 
   /// Puts the new file in the place of the old one.
-  void commit() {
+  [[gnu::cold]] void commit() {
     if (::fsync(file_.number()) != 0 || !file_.close() || ::rename(temporary_.c_str(), target_.c_str()) != 0) fail();
     temporary_.clear();
     const detail::Descriptor folder(::open(folder_of(target_).c_str(), O_RDONLY | O_CLOEXEC));
@@ -170,18 +169,18 @@ class AtomicFile {
   }
 
  private:
-  static std::string resolved(const std::string& path) {
+  [[gnu::cold]] static std::string resolved(const std::string& path) {
     char buffer[PATH_MAX];
     struct ::stat s;
     const bool link = ::lstat(path.c_str(), &s) == 0 && S_ISLNK(s.st_mode);
     return link && ::realpath(path.c_str(), buffer) ? std::string(buffer) : path;
   }
-  [[noreturn]] void fail() {
+  [[noreturn, gnu::cold]] void fail() {
     const int reason = errno;
     discard();
     throw FileError(concat(path_, ": cannot be written: ", detail::system_error(reason)));
   }
-  void discard() {
+  [[gnu::cold]] void discard() {
     if (temporary_.empty()) return;
     file_.close();
     ::unlink(temporary_.c_str());
@@ -193,7 +192,7 @@ class AtomicFile {
 };
 
 /// Writes a whole file, see AtomicFile.
-inline void write_file(const std::string& path, ByteSpan bytes) {
+[[gnu::cold]] inline void write_file(const std::string& path, ByteSpan bytes) {
   AtomicFile file(path);
   file.write(bytes);
   file.commit();

@@ -1,11 +1,32 @@
 #pragma once
 #include <algorithm>
+#include <cstdlib>
 
 #include "ventral/io/file.hpp"
 #include "ventral/io/safetensors_header.hpp"
 #include "ventral/tensor.hpp"
 
 namespace ventral::inline v0 {
+
+namespace detail {
+
+/// Pointers to items in the order of `compare`. By the C library's sort, which costs a header little to compile.
+template <class T, int (*compare)(const T&, const T&)>
+[[gnu::cold]] std::vector<T*> sorted(std::vector<T>& items) {
+  std::vector<T*> out(items.size());
+  for (std::size_t i = 0; i < items.size(); ++i) out[i] = &items[i];
+  std::qsort(out.data(), out.size(), sizeof(T*), [](const void* a, const void* b) { return compare(**static_cast<T* const*>(a), **static_cast<T* const*>(b)); });
+  return out;
+}
+template <class T>
+int by_name(const T& a, const T& b) {
+  return a.name.compare(b.name);
+}
+inline int by_place(const SafetensorsEntry& a, const SafetensorsEntry& b) {
+  return a.first != b.first ? (a.first < b.first ? -1 : 1) : a.last != b.last ? (a.last < b.last ? -1 : 1) : by_name(a, b);
+}
+
+}  // namespace detail
 
 /// An opened safetensors file: named arrays and metadata. Format: 8 bytes little-endian header length, a JSON header, the data.
 /// Made by read_safetensors and parse_safetensors, which check the whole header; arrays are converted as they are asked for.
@@ -17,20 +38,20 @@ class Safetensors {
   const std::string& path() const { return path_; }
 
   /// The entry of this name, or null.
-  const SafetensorsEntry* find(std::string_view name) const {
-    const auto at = by_name_.find(name);
-    return at == by_name_.end() ? nullptr : &entries_[at->second];
+  [[gnu::cold]] const SafetensorsEntry* find(std::string_view name) const {
+    const auto at = std::lower_bound(by_name_.begin(), by_name_.end(), name, [&](std::size_t i, std::string_view wanted) { return entries_[i].name < wanted; });
+    return at == by_name_.end() || entries_[*at].name != name ? nullptr : &entries_[*at];
   }
   /// Throws Error, listing what there is, when there is no such array.
-  const SafetensorsEntry& entry(std::string_view name) const {
+  [[gnu::cold]] const SafetensorsEntry& entry(std::string_view name) const {
     if (const SafetensorsEntry* e = find(name)) return *e;
     std::string known;
-    for (const auto& e : entries_) known += (known.empty() ? "" : ", ") + e.name;
+    for (const auto& e : entries_) known.append(known.empty() ? "" : ", ").append(e.name);
     throw Error(concat(path_, ": no tensor '", name, "'; the file has: ", known.empty() ? "none" : known));
   }
   /// An array, converted to T. Throws FileError when a value does not fit.
   template <class T>
-  Tensor<T> tensor(std::string_view name, Conversion conversion = Conversion::exact) const {
+  [[gnu::cold]] Tensor<T> tensor(std::string_view name, Conversion conversion = Conversion::exact) const {
     const SafetensorsEntry& e = entry(name);
     auto out = Tensor<T>::uninitialized(e.shape);
     detail::decode_elements(bytes_.subspan(data_offset_ + e.first, e.last - e.first), e.type, std::endian::little, std::span<T>(out.begin(), out.end()),
@@ -47,7 +68,7 @@ class Safetensors {
   ByteSpan bytes_;   // of the whole file
   std::size_t data_offset_ = 0;
   std::vector<SafetensorsEntry> entries_;
-  std::map<std::string, std::size_t, std::less<>> by_name_;
+  std::vector<std::size_t> by_name_;  // positions in entries_
   Metadata metadata_;
 };
 
@@ -67,23 +88,27 @@ class Safetensors {
   detail::SafetensorsHeaderParser(header, name, header_offset).parse(file.entries_, file.metadata_);
   file.data_offset_ = in.offset();
 
-  const auto before = [](const auto& a, const auto& b) { return a.first != b.first ? a.first < b.first : a.last != b.last ? a.last < b.last : a.name < b.name; };
-  std::make_heap(file.entries_.begin(), file.entries_.end(), before);  // a third of std::sort's code, which counts in a header
-  std::sort_heap(file.entries_.begin(), file.entries_.end(), before);
+  std::vector<SafetensorsEntry> in_order;
+  in_order.reserve(file.entries_.size());
+  for (SafetensorsEntry* e : detail::sorted<SafetensorsEntry, detail::by_place>(file.entries_)) in_order.push_back(std::move(*e));
+  file.entries_ = std::move(in_order);
+  const auto fail = [&](const SafetensorsEntry& e, const std::string& problem) {
+    detail::fail_at(name, file.data_offset_ + e.first, "tensor '", e.name, "' ", to_string(e.type), " ", e.shape, " ", problem);
+  };
   std::size_t end = 0;
-  for (std::size_t i = 0; i < file.entries_.size(); ++i) {
-    const SafetensorsEntry& e = file.entries_[i];
-    const auto fail = [&](const auto&... parts) {
-      detail::fail_at(name, file.data_offset_ + e.first, "tensor '", e.name, "' ", to_string(e.type), " ", e.shape, " ", parts...);
-    };
-    if (e.first != end) fail("has its data at [", e.first, ",", e.last, "); ", end, " is where they should begin");
+  for (const SafetensorsEntry& e : file.entries_) {
+    if (e.first != end) fail(e, concat("has its data at [", e.first, ",", e.last, "); ", end, " is where they should begin"));
     const std::size_t size = detail::stored_size(e.shape, e.type);
-    if (e.last < e.first || e.last - e.first != size) fail("takes ", size, " bytes; its data are [", e.first, ",", e.last, ")");
-    if (e.last > in.left()) fail("has its data at [", e.first, ",", e.last, "); the file holds ", in.left(), " bytes of data");
-    if (!file.by_name_.emplace(e.name, i).second) fail("appears twice");
+    if (e.last < e.first || e.last - e.first != size) fail(e, concat("takes ", size, " bytes; its data are [", e.first, ",", e.last, ")"));
+    if (e.last > in.left()) fail(e, concat("has its data at [", e.first, ",", e.last, "); the file holds ", in.left(), " bytes of data"));
     end = e.last;
   }
   if (end != in.left()) detail::fail_at(name, file.data_offset_ + end, in.left() - end, " bytes belong to no tensor");
+  for (const SafetensorsEntry* e : detail::sorted<SafetensorsEntry, detail::by_name<SafetensorsEntry>>(file.entries_)) {
+    const auto i = static_cast<std::size_t>(e - file.entries_.data());
+    if (!file.by_name_.empty() && file.entries_[file.by_name_.back()].name == e->name) fail(*e, "appears twice");
+    file.by_name_.push_back(i);
+  }
   return file;
 }
 
@@ -116,37 +141,30 @@ enum class SafetensorsOrder {
 
 namespace detail {
 
-/// Sorts the items and returns the first part of the file: length and header, padded so that the data begin at a multiple of 8.
-[[gnu::cold]] inline Bytes safetensors_head(std::vector<SafetensorsItem>& items, const Metadata& metadata, SafetensorsOrder order) {
+/// Wide types first.
+inline int by_alignment(const SafetensorsItem& a, const SafetensorsItem& b) {
+  const std::size_t wide_a = element_size(a.type), wide_b = element_size(b.type);
+  return wide_a != wide_b ? (wide_a > wide_b ? -1 : 1) : by_name(a, b);
+}
+
+/// The first part of a file of these items, in this order: length and header, padded so that the data begin at a multiple of 8.
+[[gnu::cold]] inline Bytes safetensors_head(const std::vector<SafetensorsItem*>& items, const Metadata& metadata) {
   static_assert(std::endian::native == std::endian::little, "data are written as they lie in memory");
-  if (order == SafetensorsOrder::aligned) {
-    const auto before = [](const auto& a, const auto& b) {
-      const std::size_t wide_a = element_size(a.type), wide_b = element_size(b.type);
-      return wide_a != wide_b ? wide_a > wide_b : a.name < b.name;
-    };
-    std::make_heap(items.begin(), items.end(), before);
-    std::sort_heap(items.begin(), items.end(), before);
-  }
   std::string text = "{";
   if (!metadata.empty()) {
     text += "\"__metadata__\":{";
-    for (const auto& [key, value] : metadata) text += (text.back() == '{' ? "" : ",") + json_string(key) + ":" + json_string(value);
+    for (const auto& [key, value] : metadata) text += concat(text.back() == '{' ? "" : ",", json_string(key), ":", json_string(value));
     text += "}";
   }
-  std::map<std::string, std::size_t, std::less<>> seen;  // the type that the reader has, too
   std::size_t end = 0;
-  for (const auto& item : items) {
-    require(seen.emplace(item.name, 0).second, "a safetensors file cannot hold two tensors named '", item.name, "'");
-    require(item.name != "__metadata__", "a safetensors file cannot hold a tensor named '__metadata__'");
+  for (const SafetensorsItem* item : items) {
+    require(item->name != "__metadata__", "a safetensors file cannot hold a tensor named '__metadata__'");
     const char* type = "";
     for (const auto& t : safetensors_types)
-      if (t.type == item.type) type = t.name;
-    std::string shape;
-    for (const Index extent : item.shape) shape += (shape.empty() ? "" : ",") + std::to_string(extent);
-    const std::size_t first = end;
-    end += stored_size(item.shape, item.type);
-    text += concat(text.size() > 1 ? "," : "", json_string(item.name), ":{\"dtype\":\"", type, "\",\"shape\":[", shape, "],\"data_offsets\":[", first, ",", end,
-                   "]}");
+      if (t.type == item->type) type = t.name;
+    text += concat(text.size() > 1 ? "," : "", json_string(item->name), ":{\"dtype\":\"", type, "\",\"shape\":", item->shape, ",\"data_offsets\":[", end, ",");
+    end += stored_size(item->shape, item->type);
+    text += concat(end, "]}");
   }
   text += "}";
   text.append((8 - text.size() % 8) % 8, ' ');
@@ -156,15 +174,25 @@ namespace detail {
   return head;
 }
 
+/// The items as they are to be written. Throws Error when a name is repeated.
+[[gnu::cold]] inline std::vector<SafetensorsItem*> in_order(std::vector<SafetensorsItem>& items, SafetensorsOrder order) {
+  std::vector<SafetensorsItem*> out = sorted<SafetensorsItem, by_name>(items);
+  for (std::size_t i = 1; i < out.size(); ++i) require(out[i]->name != out[i - 1]->name, "a safetensors file cannot hold two tensors named '", out[i]->name, "'");
+  if (order == SafetensorsOrder::aligned) return sorted<SafetensorsItem, by_alignment>(items);
+  for (std::size_t i = 0; i < items.size(); ++i) out[i] = &items[i];
+  return out;
+}
+
 inline ByteSpan item_bytes(const SafetensorsItem& item) { return {static_cast<const std::uint8_t*>(item.data), stored_size(item.shape, item.type)}; }
 
 }  // namespace detail
 
 /// Arrays as a safetensors file in memory. Throws Error when a name is repeated, or is or contains what the format forbids.
 [[gnu::cold]] inline Bytes encode_safetensors(std::vector<SafetensorsItem> items, const Metadata& metadata = {}, SafetensorsOrder order = SafetensorsOrder::aligned) {
-  Bytes out = detail::safetensors_head(items, metadata, order);
-  for (const auto& item : items) {
-    const ByteSpan bytes = detail::item_bytes(item);
+  const std::vector<SafetensorsItem*> list = detail::in_order(items, order);
+  Bytes out = detail::safetensors_head(list, metadata);
+  for (const SafetensorsItem* item : list) {
+    const ByteSpan bytes = detail::item_bytes(*item);
     out.insert(out.end(), bytes.begin(), bytes.end());
   }
   return out;
@@ -172,11 +200,12 @@ inline ByteSpan item_bytes(const SafetensorsItem& item) { return {static_cast<co
 
 /// Writes arrays as a safetensors file, atomically.
 [[gnu::cold]] inline void write_safetensors(const std::string& path, std::vector<SafetensorsItem> items, const Metadata& metadata = {},
-                              SafetensorsOrder order = SafetensorsOrder::aligned) {
-  const Bytes head = detail::safetensors_head(items, metadata, order);
+                                            SafetensorsOrder order = SafetensorsOrder::aligned) {
+  const std::vector<SafetensorsItem*> list = detail::in_order(items, order);
+  const Bytes head = detail::safetensors_head(list, metadata);
   AtomicFile file(path);
   file.write(head);
-  for (const auto& item : items) file.write(detail::item_bytes(item));
+  for (const SafetensorsItem* item : list) file.write(detail::item_bytes(*item));
   file.commit();
 }
 

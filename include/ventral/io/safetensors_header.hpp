@@ -28,7 +28,7 @@ constexpr SafetensorsType safetensors_types[] = {
     {"U16", ElementType::u16}, {"U32", ElementType::u32}, {"U64", ElementType::u64}};
 
 /// Appends a code point as UTF-8.
-inline void append_utf8(std::string& out, std::uint32_t c) {
+[[gnu::cold]] inline void append_utf8(std::string& out, std::uint32_t c) {
   const auto tail = [&](int shift) { out += static_cast<char>(0x80 | ((c >> shift) & 0x3F)); };
   if (c < 0x80) out += static_cast<char>(c);
   else if (c < 0x800) out += static_cast<char>(0xC0 | (c >> 6)), tail(0);
@@ -37,7 +37,7 @@ inline void append_utf8(std::string& out, std::uint32_t c) {
 }
 
 /// Bytes of the well-formed UTF-8 character that `text` begins with; 0 if there is none.
-inline std::size_t utf8_length(ByteSpan text) {
+[[gnu::cold]] inline std::size_t utf8_length(ByteSpan text) {
   const std::uint8_t lead = text.empty() ? 0xFF : text[0];
   const std::size_t length = lead < 0x80 ? 1 : lead >= 0xC2 && lead < 0xE0 ? 2 : (lead & 0xF0) == 0xE0 ? 3 : lead >= 0xF0 && lead < 0xF5 ? 4 : 0;
   if (length == 0 || text.size() < length) return 0;
@@ -58,17 +58,17 @@ class SafetensorsHeaderParser {
   [[gnu::cold]] void parse(std::vector<SafetensorsEntry>& entries, Metadata& metadata) {
     if (peek() != '{') fail("the header should begin with '{'");  // the format forbids white space here
     bool has_metadata = false;
-    object([&](std::string key, std::size_t) {
-      if (key == "__metadata__") {
+    expect('{');
+    for (bool first = true; more(first, '}');) {
+      std::string name = key();
+      if (name == "__metadata__") {
         if (has_metadata) fail("__metadata__ appears twice");
         has_metadata = true;
-        object([&](std::string name, std::size_t at) {
-          if (!metadata.emplace(std::move(name), string()).second) fail_from(at, "a key of __metadata__ appears twice");
-        });
+        read_metadata(metadata);
       } else {
-        entries.push_back(entry(std::move(key)));
+        entries.push_back(entry(std::move(name)));
       }
-    });
+    }
     skip_space();
     if (at_ != text_.size()) fail("the header goes on after its closing '}'");
   }
@@ -84,40 +84,43 @@ class SafetensorsHeaderParser {
   }
 
   char peek() const { return at_ < text_.size() ? static_cast<char>(text_[at_]) : '\0'; }
-  void skip_space() {
+  [[gnu::cold]] void skip_space() {
     while (peek() == ' ' || peek() == '\n' || peek() == '\t' || peek() == '\r') ++at_;
   }
-  bool accept(char c) {
+  [[gnu::cold]] bool accept(char c) {
     skip_space();
     if (peek() != c) return false;
     ++at_;
     return true;
   }
-  void expect(char c) {
+  [[gnu::cold]] void expect(char c) {
     if (!accept(c)) fail("'", c, "' expected in the header", at_ >= text_.size() ? ", which ends" : "");
   }
 
-  /// {"key": value, ...}: calls value(key, offset of key), which reads what follows the colon.
-  template <class Value>
-  [[gnu::cold]] void object(Value value) {
-    expect('{');
-    if (accept('}')) return;
-    do {
-      skip_space();
-      const std::size_t at = at_;
-      std::string key = string();
-      expect(':');
-      value(std::move(key), at);
-    } while (accept(','));
-    expect('}');
+  /// Whether another member of an object or array follows; reads the comma before it, or the bracket behind the last one.
+  [[gnu::cold]] bool more(bool& first, char end) {
+    if (first ? !accept(end) : accept(',')) {
+      first = false;
+      return true;
+    }
+    if (!first) expect(end);
+    return false;
   }
-  template <class Value>
-  [[gnu::cold]] void array(Value value) {
-    expect('[');
-    if (accept(']')) return;
-    do value();
-    while (accept(','));
-    expect(']');
+  /// A key and its colon; notes where it begins.
+  [[gnu::cold]] std::string key() {
+    skip_space();
+    key_at_ = at_;
+    std::string text = string();
+    expect(':');
+    return text;
+  }
+  [[gnu::cold]] void read_metadata(Metadata& metadata) {
+    expect('{');
+    for (bool first = true; more(first, '}');) {
+      std::string name = key();
+      const std::size_t at = key_at_;
+      if (!metadata.emplace(std::move(name), string()).second) fail_from(at, "a key of __metadata__ appears twice");
+    }
   }
 
   [[gnu::cold]] std::uint64_t integer() {
@@ -195,56 +198,59 @@ class SafetensorsHeaderParser {
     fail("a string without its closing '\"'");
   }
 
-  ElementType element_type() {
+  [[gnu::cold]] ElementType element_type() {
     const std::size_t at = at_;
     const std::string text = string();
     std::string known;
     for (const auto& t : safetensors_types) {
       if (text == t.name) return t.type;
-      known += (known.empty() ? "" : ", ") + std::string(t.name);
+      known.append(known.empty() ? "" : ", ").append(t.name);
     }
     fail_from(at, "dtype '", text, "' cannot be read; known are ", known);
   }
 
-  SafetensorsEntry entry(std::string name) {
+  [[gnu::cold]] SafetensorsEntry entry(std::string name) {
     SafetensorsEntry e;
     e.name = std::move(name);
     skip_space();
     const std::size_t start = at_;
     bool type = false, shape = false, offsets = false;
-    const auto once = [&](bool& seen, std::size_t at) {
-      if (seen) fail_from(at, "a key of tensor '", e.name, "' appears twice");
+    const auto once = [&](bool& seen) {
+      if (seen) fail_from(key_at_, "a key of tensor '", e.name, "' appears twice");
       seen = true;
     };
-    object([&](const std::string& key, std::size_t at) {
-      if (key == "dtype") {
-        once(type, at);
+    expect('{');
+    for (bool first = true; more(first, '}');) {
+      const std::string what = key();
+      if (what == "dtype") {
+        once(type);
         skip_space();
         e.type = element_type();
-      } else if (key == "shape") {
-        once(shape, at);
-        array([&] {
+      } else if (what == "shape") {
+        once(shape);
+        expect('[');
+        for (bool outer = true; more(outer, ']');) {
           const std::uint64_t extent = integer();
           push_extent(e.shape, extent, name_, start_ + at_);
-        });
-      } else if (key == "data_offsets") {
-        once(offsets, at);
+        }
+      } else if (what == "data_offsets") {
+        once(offsets);
         expect('[');
         e.first = static_cast<std::size_t>(integer());
         expect(',');
         e.last = static_cast<std::size_t>(integer());
         expect(']');
       } else {
-        fail_from(at, "unknown key '", key, "' of tensor '", e.name, "'; dtype, shape and data_offsets expected");
+        fail_from(key_at_, "unknown key '", what, "' of tensor '", e.name, "'; dtype, shape and data_offsets expected");
       }
-    });
+    }
     if (!type || !shape || !offsets) fail_from(start, "tensor '", e.name, "' lacks ", !type ? "dtype" : !shape ? "shape" : "data_offsets");
     return e;
   }
 
   ByteSpan text_;
   std::string_view name_;
-  std::size_t start_, at_ = 0;
+  std::size_t start_, at_ = 0, key_at_ = 0;
 };
 
 /// A string as JSON; bytes that are no UTF-8 are an Error.

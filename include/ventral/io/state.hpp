@@ -17,7 +17,7 @@ constexpr int state_version = 1;
 
 /// Calls visit(name, tensor) for every parameter, then every buffer.
 template <Layer Net, class Visit>
-void visit_state(Net& net, Visit visit) {
+[[gnu::cold]] void visit_state(Net& net, Visit visit) {
   for (auto& p : parameters_of(net)) visit(p.name, p.parameter->value);
   for (auto& b : buffers_of(net)) visit(b.name, b.buffer->value);
 }
@@ -29,8 +29,8 @@ void visit_state(Net& net, Visit visit) {
 template <Layer Net>
 [[gnu::cold]] void save(Net& net, const std::string& path, Metadata metadata = {}) {
   using T = typename Net::Scalar;
-  metadata.emplace("format", "pt");
-  metadata["ventral.state"] = std::to_string(detail::state_version);
+  metadata.emplace(std::string("format"), std::string("pt"));
+  metadata.emplace(std::string("ventral.state"), std::string()).first->second = std::to_string(detail::state_version);
   std::vector<Tensor<T, Cpu>> held;  // copies of what lies in another space
   std::vector<SafetensorsItem> items;
   detail::visit_state(net, [&](const std::string& name, const auto& value) {
@@ -53,29 +53,27 @@ template <Layer Net>
   require<FileError>(version == file.metadata().end() || version->second == std::to_string(detail::state_version), file.path(), ": state of version ",
                      version == file.metadata().end() ? "" : version->second, "; this ventral reads version ", detail::state_version);
   std::string missing, extra, shapes;
-  const auto list = [](std::string& to, const auto&... parts) { to += (to.empty() ? "" : ", ") + concat(parts...); };
-  std::map<std::string, bool, std::less<>> wanted;
+  const auto list = [](std::string& to, const std::string& what) { to.append(to.empty() ? "" : ", ").append(what); };
+  std::vector<bool> wanted(file.entries().size());
   detail::visit_state(net, [&](const std::string& name, const auto& value) {
-    wanted[name] = true;
     const SafetensorsEntry* e = file.find(name);
-    if (!e) list(missing, name, " ", value.shape());
-    else if (e->shape != value.shape()) list(shapes, name, " is ", e->shape, ", the network has ", value.shape());
+    if (!e) return list(missing, concat(name, " ", value.shape()));
+    wanted[static_cast<std::size_t>(e - file.entries().data())] = true;
+    if (e->shape != value.shape()) list(shapes, concat(name, " is ", e->shape, ", the network has ", value.shape()));
   });
-  for (const auto& e : file.entries())
-    if (!wanted.count(e.name) && !detail::is_batch_count(e.name)) list(extra, e.name, " ", e.shape);
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    if (const SafetensorsEntry& e = file.entries()[i]; !wanted[i] && !detail::is_batch_count(e.name)) list(extra, concat(e.name, " ", e.shape));
   std::string problems;
   if (!missing.empty()) problems += "; missing: " + missing;
   if (!extra.empty()) problems += "; unexpected: " + extra;
   if (!shapes.empty()) problems += "; other shapes: " + shapes;
   require(problems.empty(), file.path(), ": does not fit the network", problems);
 
-  std::vector<Tensor<T, Cpu>> values;
-  detail::visit_state(net, [&](const std::string& name, const auto&) { values.push_back(file.tensor<T>(name, Conversion::rounded)); });
-  std::size_t next = 0;
-  detail::visit_state(net, [&](const std::string&, auto& value) {
-    const Tensor<T, Cpu>& from = values[next++];
-    Net::Space::copy_from_host(value.data(), from.data(), static_cast<std::size_t>(from.size()) * sizeof(T));
-  });
+  for (const bool write : {false, true})  // first all values are read, as one may not fit
+    detail::visit_state(net, [&](const std::string& name, auto& value) {
+      const Tensor<T, Cpu> from = file.tensor<T>(name, Conversion::rounded);
+      if (write) Net::Space::copy_from_host(value.data(), from.data(), static_cast<std::size_t>(from.size()) * sizeof(T));
+    });
 }
 
 /// Reads parameters and buffers from a safetensors file, and returns its metadata; see above.

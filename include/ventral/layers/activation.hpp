@@ -1,5 +1,6 @@
 #pragma once
 #include "ventral/cpu/activation.hpp"
+#include "ventral/epilogue.hpp"
 #include "ventral/layer.hpp"
 
 namespace ventral::inline v0 {
@@ -15,9 +16,10 @@ class Elementwise {
 
   explicit Elementwise(Function f) : function_(f) {}
   Shape output_shape(const Shape& x) const { return x; }
-  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { activation_forward(x.stream(), function_, x, y); }
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { activation_forward(x.stream(), function_, x.stored(), y.stored()); }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>&) {
-    if (dx) activation_backward(x.stream(), function_, x, y, dy, *dx);
+    if (dx) activation_backward(x.stream(), function_, x.stored(), y.stored(), dy.stored(), dx->stored());
   }
   /// One operation an element, whatever it costs.
   Index flops(const Shape& x) const { return x.size(); }
@@ -33,6 +35,14 @@ template <class T, class Space = Cpu>
 struct ReLU : detail::Elementwise<T, Space, activation::Relu<T>> {
   static constexpr const char* kind = "ReLU";
   ReLU() : detail::Elementwise<T, Space, activation::Relu<T>>({}) {}
+
+  /// Also in front of a max pooling that another layer has taken over: the two commute.
+  bool join(Epilogue& e, const Shape&) const
+    requires std::is_same_v<Space, Cpu>
+  {
+    if (e.relu || e.pool == Epilogue::Pool::mean) return false;
+    return e.relu = true;
+  }
 };
 
 struct LeakyReLUOptions {

@@ -45,8 +45,13 @@ class BatchNorm2d {
     if (x.size() == 0) return;
     if (batch) {
       require<ShapeError>(x.size() > channels, kind, ": input ", x.shape, " has one value a channel; batch statistics need at least 2");
-      const Out<double, Space> planes = pass.template workspace<double>(1, {2, x.shape[0] + 1, channels});
-      batch_norm_statistics(x.stream(), options_.eps, options_.momentum, x, planes, statistics, running_mean.value.ref(), running_var.value.ref());
+      if constexpr (std::is_same_v<Space, Cpu>) {
+        return batch_norm_train(x.stream(), options_.eps, options_.momentum, weight.value, bias.value, x, y, statistics, running_mean.value.ref(),
+                                running_var.value.ref());
+      } else {
+        const Out<double, Space> planes = pass.template workspace<double>(1, {2, x.shape[0] + 1, channels});
+        batch_norm_statistics(x.stream(), options_.eps, options_.momentum, x, planes, statistics, running_mean.value.ref(), running_var.value.ref());
+      }
     } else {
       batch_norm_running_statistics<T>(x.stream(), options_.eps, running_mean.value, running_var.value, statistics);
     }
@@ -57,16 +62,25 @@ class BatchNorm2d {
     const In<double, Space> statistics = pass.template kept<double>(0, {2, channels});
     const bool batch = !options_.use_running_statistics, learns = options_.affine && !(weight.frozen && bias.frozen);
     if (x.size() == 0) return;
-    Out<double, Space> sums;
-    if (batch || learns) {
-      sums = pass.template workspace<double>(0, {2, channels});
-      batch_norm_sums<T>(x.stream(), statistics, x, dy, pass.template workspace<double>(1, {2, x.shape[0] + 1, channels}), sums);
+    Out<T, Space> dw, db;
+    if (learns && !weight.frozen) dw = weight.accumulated_gradient();
+    if (learns && !bias.frozen) db = bias.accumulated_gradient();
+    if constexpr (std::is_same_v<Space, Cpu>) {
+      if (dx || learns) batch_norm_backward(x.stream(), batch, statistics, weight.value, x, dy, dw, db, dx ? *dx : Out<T, Space>());
+    } else {
+      Out<double, Space> sums;
+      if (batch || learns) {
+        sums = pass.template workspace<double>(0, {2, channels});
+        batch_norm_sums<T>(x.stream(), statistics, x, dy, pass.template workspace<double>(1, {2, x.shape[0] + 1, channels}), sums);
+      }
+      if (learns) batch_norm_add_gradients(x.stream(), statistics, sums, dw, db);
+      if (dx) batch_norm_backward(x.stream(), statistics, batch ? sums : Out<double, Space>(), weight.value, x, dy, *dx);
     }
-    if (learns)
-      batch_norm_add_gradients(x.stream(), statistics, sums, weight.frozen ? Out<T, Space>() : weight.accumulated_gradient(),
-                               bias.frozen ? Out<T, Space>() : bias.accumulated_gradient());
-    if (dx) batch_norm_backward(x.stream(), statistics, batch ? sums : Out<double, Space>(), weight.value, x, dy, *dx);
   }
+  /// Of the statistics.
+  Index kept_bytes(const Shape&, Format) const { return 2 * options_.channels * static_cast<Index>(sizeof(double)); }
+  /// Whether x, y and their gradients may lie in blocks.
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
 
   std::vector<NamedParameter<T, Space>> parameters() {
     if (!options_.affine) return {};

@@ -50,17 +50,18 @@ class DivisiveNorm {
     return x;
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
-    const Out<T, Space> sums = pass.training() ? pass.template keep<T>(0, x.shape) : y;
+    const Out<T, Space> sums = pass.training() && keeps_sums() ? pass.template keep<T>(0, x.shape, x.format) : y;
     divisive_norm_forward(x.stream(), rule_, k.value, alpha.value, beta.value, x, sums, scratch(x, pass), y);
   }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    const In<T, Space> sums = pass.template kept<T>(0, x.shape);
+    const In<T, Space> sums = keeps_sums() ? pass.template kept<T>(0, x.shape, x.format) : Out<T, Space>();
     if (dx) divisive_norm_backward(x.stream(), rule_, k.value, alpha.value, beta.value, x, y, dy, sums, scratch(x, pass), *dx);
     const Out<T, Space> dk = gradient(k, options_.learn.k), dalpha = gradient(alpha, options_.learn.alpha), dbeta = gradient(beta, options_.learn.beta);
     if (!dk.data && !dalpha.data && !dbeta.data) return;
     const Out<double, Space> partial = pass.template workspace<double>(1, {x.shape[0], x.shape[1], 3});
     divisive_norm_parameter_backward(x.stream(), rule_, k.value, alpha.value, beta.value, y, dy, sums, partial, dk, dalpha, dbeta);
   }
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
   /// Those that are learned.
   std::vector<NamedParameter<T, Space>> parameters() {
     std::vector<NamedParameter<T, Space>> out;
@@ -79,6 +80,7 @@ class DivisiveNorm {
   /// A unit sees the rows and columns of its box.
   const Window& window() const { return window_; }
   /// A power and an addition for each extent of the box, then multiply, add, power, divide.
+  Index kept_bytes(const Shape& x, Format format) const { return keeps_sums() ? stored_size(x, format) * static_cast<Index>(sizeof(T)) : 0; }
   Index flops(const Shape& x) const {
     const DivisiveBox& b = rule_.box;
     return x.size() * (b.channels.extent() + b.height.extent() + b.width.extent() + 2);
@@ -106,6 +108,8 @@ class DivisiveNorm {
   }
 
  private:
+  /// For the gradients by the parameters; by x, the CPU finds them again.
+  bool keeps_sums() const { return !std::is_same_v<Space, Cpu> || options_.learn.k || options_.learn.alpha || options_.learn.beta; }
   Out<T, Space> scratch(In<T, Space> x, Pass<Space>& pass) const { return pass.template workspace<T>(0, {divisive_norm_scratch(x.stream(), rule_, x.shape)}); }
   static Out<T, Space> gradient(Parameter<T, Space>& p, bool learned) { return learned && !p.frozen ? p.accumulated_gradient() : Out<T, Space>(); }
 

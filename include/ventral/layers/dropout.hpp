@@ -23,18 +23,22 @@ class Dropout {
   Shape output_shape(const Shape& x) const { return x; }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
     if (!pass.training() || rate_ == 0) return Space::copy(y.data, x.data, bytes(x));
-    dropout_forward(x.stream(), pass.random(), rate_, x, y, pass.template keep<unsigned char>(0, x.shape));
+    dropout_forward(x.stream(), pass.random(), rate_, x, y, pass.template keep<unsigned char>(0, x.shape, x.format));
   }
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
     if (!dx) return;
     if (rate_ == 0) return Space::copy(dx->data, dy.data, bytes(dy));
-    dropout_backward(dy.stream(), rate_, pass.template kept<unsigned char>(0, x.shape), dy, *dx);
+    dropout_backward(dy.stream(), rate_, pass.template kept<unsigned char>(0, x.shape, x.format), dy, *dx);
   }
+  /// Of the mask.
+  Index kept_bytes(const Shape& x, Format format) const { return stored_size(x, format); }
+  /// Whether x, y and their gradients may lie in blocks.
+  bool takes_blocks(const Shape& x) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu> && cpu::dropout_takes_blocks(x); }
   /// A multiplication an element.
   Index flops(const Shape& x) const { return x.size(); }
 
  private:
-  static std::size_t bytes(In<T, Space> x) { return static_cast<std::size_t>(x.size()) * sizeof(T); }
+  static std::size_t bytes(In<T, Space> x) { return static_cast<std::size_t>(stored_size(x.shape, x.format)) * sizeof(T); }
 
   double rate_;
 };

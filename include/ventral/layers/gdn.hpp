@@ -53,6 +53,7 @@ class GDN {
     for (Index i = 0; i < options_.channels; ++i) diagonal.at(i, i) = static_cast<T>(options_.gamma);
     gamma.value = diagonal.template to<Space>();
   }
+  Index kept_bytes(const Shape& x, Format) const { return x.size() * static_cast<Index>(sizeof(T)); }
   Index flops(const Shape& x) const { return x.size() * (2 * options_.channels + 4); }
 
  private:

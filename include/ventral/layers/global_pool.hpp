@@ -32,11 +32,15 @@ class GlobalMaxPool {
 
   Shape output_shape(const Shape& x) const { return detail::global_pool_shape(x, kind); }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
-    global_max_pool_forward(x.stream(), x, y, pass.training() ? pass.template keep<std::int32_t>(0, y.shape) : Out<std::int32_t, Space>());
+    global_max_pool_forward(x.stream(), x, y, pass.training() ? pass.template keep<std::int32_t>(0, y.shape, y.format) : Out<std::int32_t, Space>());
   }
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    if (dx) max_pool_backward(dy.stream(), detail::whole_plane(x.shape), pass.template kept<std::int32_t>(0, dy.shape), dy, *dx);
+    if (dx) max_pool_backward(dy.stream(), detail::whole_plane(x.shape), pass.template kept<std::int32_t>(0, dy.shape, dy.format), dy, *dx);
   }
+  /// Of the winners.
+  Index kept_bytes(const Shape& x, Format format) const { return stored_size(output_shape(x), format) * 4; }
+  /// Whether x, y and their gradients may lie in blocks.
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
   Index flops(const Shape& x) const { return x.size(); }
 };
 
@@ -54,6 +58,8 @@ class GlobalMeanPool {
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>&) {
     if (dx) global_mean_pool_backward(x.stream(), dy, *dx);
   }
+  /// Whether x, y and their gradients may lie in blocks.
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
   Index flops(const Shape& x) const { return x.size(); }
 };
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "ventral/cpu/linear.hpp"
+#include "ventral/epilogue.hpp"
 #include "ventral/initializer.hpp"
 #include "ventral/layer.hpp"
 
@@ -38,10 +39,34 @@ class Linear {
     return x.with(-1, options_.out);
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { linear_forward(x.stream(), rows(x), weight.value, bias.value, rows(y)); }
-  void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>&) {
+  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
+    if constexpr (std::same_as<Space, Cpu>) return backward(x, y, dy, dx, pass, Epilogue{});
     if (dx) linear_backward_input(x.stream(), weight.value, rows(dy), rows(*dx));
     if (!weight.frozen) linear_backward_weight(x.stream(), rows(x), rows(dy), weight.accumulated_gradient());
     if (options_.bias && !bias.frozen) linear_backward_bias(x.stream(), rows(dy), bias.accumulated_gradient());
+  }
+
+  /// ReLU as y is written.
+  bool fuses(const Epilogue& e, const Shape&) const
+    requires std::same_as<Space, Cpu>
+  {
+    return e.pool == Epilogue::Pool::none;
+  }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&, const Epilogue& e)
+    requires std::same_as<Space, Cpu>
+  {
+    linear_forward(x.stream(), rows(x), In<T, Space>(weight.value), In<T, Space>(bias.value), rows(y), e.relu);
+  }
+  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e)
+    requires std::same_as<Space, Cpu>
+  {
+    Out<T, Space> gated, dx_rows, dw, db;
+    if (e.relu) gated = rows(pass.template workspace<T>(0, dy.shape));
+    if (dx) dx_rows = rows(*dx);
+    if (!weight.frozen) dw = weight.accumulated_gradient();
+    if (options_.bias && !bias.frozen) db = bias.accumulated_gradient();
+    linear_backward(x.stream(), rows(x), rows(y), In<T, Space>(weight.value), rows(dy), e.relu ? &gated : nullptr, dx ? &dx_rows : nullptr,
+                    weight.frozen ? nullptr : &dw, options_.bias && !bias.frozen ? &db : nullptr);
   }
 
   std::vector<NamedParameter<T, Space>> parameters() {

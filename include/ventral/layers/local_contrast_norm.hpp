@@ -48,6 +48,7 @@ class LocalContrastNorm {
   }
   /// What a unit sees through the two windows, the mean of the deviation left out.
   const Window& window() const { return window_; }
+  Index kept_bytes(const Shape& x, Format) const { return 2 * x[0] * x[2] * x[3] * static_cast<Index>(sizeof(T)); }
   Index flops(const Shape& x) const { return x.size() * 6 + x[0] * x[2] * x[3] * 8 * rule_.size; }
 
  private:

@@ -65,18 +65,40 @@ class Parallel {
     }
     return joined;
   }
+  bool takes_blocks(const Shape& x) const {
+    for (const auto& b : branches_)
+      if (!b.traits(x).takes_blocks) return false;
+    return !branches_.empty();
+  }
+  bool prefers_blocks(const Shape& x) const {
+    for (const auto& b : branches_)
+      if (b.traits(x).prefers_blocks) return true;
+    return false;
+  }
+  Index kept_bytes(const Shape& x, Format format) const {
+    Index numbers = 0, bytes = 0, largest = 0;
+    for (const auto& b : branches_) {
+      const Index part = stored_size(b.output_shape(x), format);
+      numbers += part;
+      largest = std::max(largest, part);
+      bytes += b.kept_bytes(x, format, {});
+    }
+    if (options_.join == Join::concatenate) numbers += largest;
+    if (branches_.size() > 1) numbers += stored_size(x, format);
+    return bytes + numbers * static_cast<Index>(sizeof(T));
+  }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
     Index channel = 0;
     In<T, Space> sum;  // of the branches so far
     for (int i = 0; i < count(); ++i) {
-      const Out<T, Space> part = pass.template keep<T>(i, branch_at(i).output_shape(x.shape));
+      const Out<T, Space> part = pass.template keep<T>(i, branch_at(i).output_shape(x.shape), y.format);
       branch_at(i).forward(x, part, pass.child(i));
       if (options_.join == Join::concatenate) {
         insert_channels(x.stream(), part, channel, y);
         channel += part.shape[1];
       } else {
-        if (i > 0) add_tensors(x.stream(), sum, part, y);
-        else if (count() == 1) Space::copy(y.data, part.data, static_cast<std::size_t>(y.size()) * sizeof(T));
+        if (i > 0) add_tensors(x.stream(), sum.stored(), part.stored(), y.stored());
+        else if (count() == 1) Space::copy(y.data, part.data, static_cast<std::size_t>(y.stored().size()) * sizeof(T));
         sum = i > 0 ? y : part;
       }
     }
@@ -84,10 +106,10 @@ class Parallel {
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
     Index channel = 0;
     for (int i = 0; i < count(); ++i) {
-      const In<T, Space> part = pass.template kept<T>(i, branch_at(i).output_shape(x.shape));
+      const In<T, Space> part = pass.template kept<T>(i, branch_at(i).output_shape(x.shape), dy.format);
       In<T, Space> dpart = dy;
       if (options_.join == Join::concatenate) {
-        const Out<T, Space> own = pass.template keep<T>(count(), part.shape);
+        const Out<T, Space> own = pass.template keep<T>(count(), part.shape, part.format);
         extract_channels(x.stream(), dy, channel, own);
         dpart = own;
         channel += part.shape[1];
@@ -97,9 +119,9 @@ class Parallel {
       } else if (i == 0) {
         branch_at(i).backward(x, part, dpart, dx, pass.child(i));
       } else {
-        Out<T, Space> through = pass.template keep<T>(count() + 1, x.shape);
+        Out<T, Space> through = pass.template keep<T>(count() + 1, x.shape, x.format);
         branch_at(i).backward(x, part, dpart, &through, pass.child(i));
-        add_tensors(x.stream(), *dx, through, *dx);
+        add_tensors(x.stream(), dx->stored(), through.stored(), dx->stored());
       }
     }
   }

@@ -1,5 +1,6 @@
 #pragma once
 #include "ventral/cpu/pool2d.hpp"
+#include "ventral/epilogue.hpp"
 #include "ventral/layer.hpp"
 
 namespace ventral::inline v0 {
@@ -14,6 +15,8 @@ class PoolWindow {
   using Space = SpaceType;
 
   const Window& window() const { return window_; }
+  /// Whether x, y and their gradients may lie in blocks.
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
 
  protected:
   PoolWindow(Window window, const char* kind) : window_(window) { require_window(window, kind); }
@@ -29,6 +32,15 @@ class PoolWindow {
   Shape pooled(const Shape& x, const char* kind) const {
     const WindowPlan p = plan(x, kind);
     return {x[0], x[1], p.h.out, p.w.out};
+  }
+  /// Puts the pooling of an image x into the epilogue of the layer before it: windows of two by two, side by side.
+  bool join(Epilogue& e, Epilogue::Pool pool, const Shape& x, const char* kind) const {
+    const Padding& p = window_.padding;
+    const bool fits = window_.kernel == Pair(2) && window_.stride == Pair(2) && window_.dilation == Pair(1) && p == Padding(0);
+    if (!fits || e.pool != Epilogue::Pool::none) return false;
+    e.pool = pool;
+    e.window = plan(x, kind);
+    return true;
   }
   /// One operation per tap.
   Index pooled_flops(const Shape& x, const char* kind) const { return pooled(x, kind).size() * window_.kernel.h * window_.kernel.w; }
@@ -59,6 +71,8 @@ struct MaxPool2dOptions {
 template <class T, class SpaceType = Cpu>
 class MaxPool2d : public detail::PoolWindow<T, SpaceType> {
   using Base = detail::PoolWindow<T, SpaceType>;
+  /// How winners are kept: on the CPU by their tap in the window, as a number beside those of y; elsewhere by their position in the plane.
+  using Winner = std::conditional_t<std::is_same_v<SpaceType, Cpu>, T, std::int32_t>;
 
  public:
   using Space = SpaceType;
@@ -70,14 +84,18 @@ class MaxPool2d : public detail::PoolWindow<T, SpaceType> {
   Shape output_shape(const Shape& x) const {
     const Shape y = this->pooled(x, kind);
     require<ShapeError>(x.with(0, 1).with(1, 1).size() <= (Index{1} << 31), kind, ": input ", x, " has planes of more than 2^31 cells");
+    require<ShapeError>(this->window().kernel.h * this->window().kernel.w <= (Index{1} << 24), kind, ": windows of more than 2^24 cells");
     return y;
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
-    max_pool_forward(x.stream(), this->plan(x.shape, kind), x, y, pass.training() ? pass.template keep<std::int32_t>(0, y.shape) : Out<std::int32_t, Space>());
+    max_pool_forward(x.stream(), this->plan(x.shape, kind), x, y, pass.training() ? pass.template keep<Winner>(0, y.shape, y.format) : Out<Winner, Space>());
   }
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    if (dx) max_pool_backward(dy.stream(), this->plan(x.shape, kind), pass.template kept<std::int32_t>(0, dy.shape), dy, *dx);
+    if (dx) max_pool_backward(dy.stream(), this->plan(x.shape, kind), pass.template kept<Winner>(0, dy.shape, dy.format), dy, *dx);
   }
+  /// Of the winners.
+  Index kept_bytes(const Shape& x, Format format) const { return stored_size(this->pooled(x, kind), format) * static_cast<Index>(sizeof(Winner)); }
+  bool join(Epilogue& e, const Shape& x) const { return Base::join(e, Epilogue::Pool::max, x, kind); }
   Index flops(const Shape& x) const { return this->pooled_flops(x, kind); }
 };
 
@@ -108,6 +126,7 @@ class MeanPool2d : public detail::PoolWindow<T, SpaceType> {
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>&) {
     if (dx) mean_pool_backward(x.stream(), this->plan(x.shape, kind), count_include_pad_, dy, *dx);
   }
+  bool join(Epilogue& e, const Shape& x) const { return Base::join(e, Epilogue::Pool::mean, x, kind); }
   Index flops(const Shape& x) const { return this->pooled_flops(x, kind); }
 
  private:

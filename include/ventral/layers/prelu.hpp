@@ -33,10 +33,11 @@ class PReLU {
     require<ShapeError>(slopes == 1 || x[1] == slopes, kind, ": input ", x, " has ", x[1], " channels; weight ", weight.value.shape(), " expects ", slopes);
     return x;
   }
+  bool takes_blocks(const Shape&) const { return std::is_same_v<T, float> && std::is_same_v<Space, Cpu>; }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { prelu_forward(x.stream(), weight.value, x, y); }
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
     if (!weight.frozen) {
-      const Shape partial{prelu_partial_sums(x.stream(), x.shape, weight.value.size())};
+      const Shape partial{prelu_partial_sums(x.stream(), x.stored().shape, weight.value.size())};
       prelu_backward_slope(x.stream(), x, dy, pass.template workspace<double>(0, partial), weight.accumulated_gradient());
     }
     if (dx) prelu_backward(x.stream(), weight.value, x, dy, *dx);

@@ -24,25 +24,33 @@ class Residual {
     require<ShapeError>(a == b, "Residual: input ", x, " gives ", a, " through the body and ", b, " through the shortcut; they must be the same");
     return a;
   }
+  /// Its branches plan formats of their own, but give and take x and y alike.
+  bool takes_blocks(const Shape& x) const { return body.takes_blocks(x) && (shortcut.size() == 0 || shortcut.takes_blocks(x)); }
+  bool prefers_blocks(const Shape& x) const { return body.prefers_blocks(x) || shortcut.prefers_blocks(x); }
+  Index kept_bytes(const Shape& x, Format format) const {
+    const Index y = stored_size(output_shape(x), format), through = stored_size(x, format), branch = body.kept_bytes(x, format);
+    if (shortcut.size() == 0) return branch + y * static_cast<Index>(sizeof(T));
+    return branch + shortcut.kept_bytes(x, format) + (2 * y + through) * static_cast<Index>(sizeof(T));
+  }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
-    const Out<T, Space> a = pass.template keep<T>(0, y.shape);
+    const Out<T, Space> a = pass.template keep<T>(0, y.shape, y.format);
     body.forward(x, a, pass.child(0));
-    if (shortcut.size() == 0) return add_tensors(x.stream(), a, x, y);
-    const Out<T, Space> b = pass.template keep<T>(1, y.shape);
+    if (shortcut.size() == 0) return add_tensors(x.stream(), a.stored(), x.stored(), y.stored());
+    const Out<T, Space> b = pass.template keep<T>(1, y.shape, y.format);
     shortcut.forward(x, b, pass.child(1));
-    add_tensors(x.stream(), a, b, y);
+    add_tensors(x.stream(), a.stored(), b.stored(), y.stored());
   }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    body.backward(x, pass.template kept<T>(0, y.shape), dy, dx, pass.child(0));
+    body.backward(x, pass.template kept<T>(0, y.shape, y.format), dy, dx, pass.child(0));
     if (shortcut.size() == 0) {
-      if (dx) add_tensors(x.stream(), *dx, dy, *dx);
+      if (dx) add_tensors(x.stream(), dx->stored(), dy.stored(), dx->stored());
       return;
     }
-    const In<T, Space> b = pass.template kept<T>(1, y.shape);
+    const In<T, Space> b = pass.template kept<T>(1, y.shape, y.format);
     if (!dx) return shortcut.backward(x, b, dy, nullptr, pass.child(1));
-    Out<T, Space> through = pass.template keep<T>(2, x.shape);
+    Out<T, Space> through = pass.template keep<T>(2, x.shape, x.format);
     shortcut.backward(x, b, dy, &through, pass.child(1));
-    add_tensors(x.stream(), *dx, through, *dx);
+    add_tensors(x.stream(), dx->stored(), through.stored(), dx->stored());
   }
   std::vector<NamedParameter<T, Space>> parameters() {
     std::vector<NamedParameter<T, Space>> out;

@@ -23,7 +23,7 @@ struct LeNetOptions {
 /// 61,706 parameters for one channel and ten classes. Of the original, the connection table of conv2, the trained coefficients of pooling and the output of
 /// radial basis functions are left out. Source: LeCun, Bottou, Bengio, Haffner 1998, "Gradient-based learning applied to document recognition", section II.B.
 template <class T, class Space = Cpu>
-Sequential<T, Space> lenet5(const LeNetOptions& o = {}) {
+[[gnu::cold]] Sequential<T, Space> lenet5(const LeNetOptions& o = {}) {
   const bool modern = o.style == LeNetStyle::modern;
   const Init init = modern ? Init::he_uniform : Init::lecun_uniform;
   Sequential<T, Space> net;

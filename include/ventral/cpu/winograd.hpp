@@ -1,0 +1,458 @@
+#pragma once
+#include <algorithm>
+#include <atomic>
+#include <cstdlib>
+#include <string_view>
+
+#include "ventral/cpu/convert.hpp"
+#include "ventral/cpu/packing.hpp"
+#include "ventral/cpu/parallel.hpp"
+#include "ventral/cpu/scratch.hpp"
+#include "ventral/cpu/winograd_kernels.hpp"
+#include "ventral/epilogue.hpp"
+#include "ventral/window.hpp"
+
+namespace ventral::inline v0::cpu {
+
+/// Which of Winograd's convolutions may take the place of the direct one: none, F(2x2,3x3), F(4x4,3x3), or where it is faster.
+enum class Winograd { off, f2, f4, automatic };
+
+namespace detail {
+
+inline Winograd winograd_from_environment() {
+  const char* text = std::getenv("VENTRAL_WINOGRAD");
+  if (!text || !*text) return Winograd::automatic;
+  const std::string_view name = text;
+  if (name == "off") return Winograd::off;
+  if (name == "f2") return Winograd::f2;
+  if (name == "f4") return Winograd::f4;
+  throw Error(concat("VENTRAL_WINOGRAD is '", text, "'; one of off, f2, f4 is needed"));
+}
+
+inline std::atomic<Winograd>& winograd_switch() {
+  static std::atomic<Winograd> choice{winograd_from_environment()};
+  return choice;
+}
+
+}  // namespace detail
+
+/// The choice in use: VENTRAL_WINOGRAD (off, f2, f4), else automatic.
+inline Winograd winograd() { return detail::winograd_switch().load(std::memory_order_relaxed); }
+inline void set_winograd(Winograd choice) { detail::winograd_switch().store(choice, std::memory_order_relaxed); }
+
+namespace detail {
+
+/// Pixels of a block of 16 images, image in the lanes: row y of channel c starts at data + c * channel + y * pitch.
+struct Lanes {
+  const float* data;
+  Index channel, pitch;
+
+  const float* row(Index c, Index y) const { return data + c * channel + y * pitch; }
+};
+
+inline Index blocks_of(Index images) { return (images + block_images - 1) / block_images; }
+
+/// Where a convolution finds the pixels of a tensor, in either format, or of the gradient before an epilogue: in lanes, a band of rows at a time.
+struct PixelSource {
+  In<float> x;  ///< [N,C,h,w], or the gradient after the epilogue
+  Index h, w;   ///< of the pixels: those before pooling
+  const Epilogue* epilogue = nullptr;
+  In<float> y = {};
+  const unsigned char* winners = nullptr;
+
+  explicit PixelSource(In<float> tensor) : x(tensor), h(tensor.shape[2]), w(tensor.shape[3]) {}
+  PixelSource(In<float> dy, Index height, Index width, const Epilogue& e, In<float> out, const unsigned char* which)
+      : x(dy), h(height), w(width), epilogue(e.empty() ? nullptr : &e), y(out), winners(which) {}
+
+  bool in_place() const { return !epilogue && x.format == Format::blocks; }
+  Index channels() const { return x.shape[1]; }
+  /// Numbers of scratch that a band of this many rows takes.
+  Index size(Index rows) const { return in_place() ? 0 : (channels() + 2) * (rows + 2) * w * block_images; }
+
+  /// Rows [first, last), as far as they exist, of channels [from_channel, to_channel) of a block.
+  [[gnu::noinline]] Lanes lanes(Index block, Index first, Index last, Index from_channel, Index to_channel, float* scratch) const {
+    const Index cells = x.shape[2] * x.shape[3], images = std::min(block_images, x.shape[0] - block * block_images), pitch = w * block_images;
+    if (in_place()) return {x.data + block * channels() * cells * block_images, cells * block_images, pitch};
+    const bool pooled = epilogue && epilogue->pool != Epilogue::Pool::none;
+    first = std::clamp(first, Index{0}, h), last = std::clamp(last, first, h);
+    if (pooled) first -= first % 2, last = std::min(last + last % 2, h);
+    const Index rows = last - first, begin = (pooled ? first / 2 : first) * x.shape[3], end = (pooled ? last / 2 : last) * x.shape[3];
+    float *const dy_room = scratch, *const y_room = scratch + rows * pitch, *const at = y_room + rows * pitch;
+    for (Index c = from_channel; c < to_channel; ++c) {
+      const Index in_rows = (block * block_images * channels() + c) * cells + begin, in_blocks = ((block * channels() + c) * cells + begin) * block_images;
+      const auto part = [&](In<float> from, float* room) -> const float* {  // what the rows look at, in lanes
+        if (from.format == Format::blocks) return from.data + in_blocks;
+        rows_to_lanes(images, end - begin, from.data + in_rows, channels() * cells, room);
+        return room;
+      };
+      float* const out = at + c * rows * pitch;
+      if (!epilogue) part(x, out);
+      else
+        expand_gradient(*epilogue, rows, w, part(x, dy_room), epilogue->relu && !pooled ? part(y, y_room) : nullptr, winners ? winners + in_blocks : nullptr,
+                        out, w);
+    }
+    return {at - first * pitch, rows * pitch, pitch};
+  }
+};
+
+/// The tiles that a convolution cuts its output into, stride 1: output (i, j) sees the 3 x 3 pixels from (i - before_h, j - before_w) on.
+struct WinogradTiles {
+  Index tile, before_h, before_w, rows, columns, band, bands;  ///< rows and columns of tiles; rows in a band, which is a chunk of work
+
+  WinogradTiles(Index size, Index images, Index top, Index left, Index out_h, Index out_w)
+      : tile(size),
+        before_h(top),
+        before_w(left),
+        rows((out_h + size - 1) / size),
+        columns((out_w + size - 1) / size),
+        band(rows > 1 && rows * blocks_of(images) >= 8 ? 2 : 1),
+        bands((rows + band - 1) / band) {}
+
+  Index last_row(Index b) const { return std::min(rows, (b + 1) * band); }
+  /// body(tile row, tile column, place in the run, tiles) for each stretch of tiles [first, first + n) that lie side by side.
+  template <class Body>
+  void stretches(Index first, Index n, Body body) const {
+    for (Index t = first, count; t < first + n; t += count) {
+      count = std::min(columns - t % columns, first + n - t);
+      body(t / columns, t % columns, t - first, count);
+    }
+  }
+  /// Transforms channels [first, first + count) of a stretch of tiles; `halo` columns belong to the next tile, too.
+  [[gnu::noinline]] void transform(void (*kernel)(const WinogradInput&), const PixelSource& source, const Lanes& in, Index y0, Index x0, Index halo,
+                                   Index first, Index count, WinogradInput call, Index v_channel, const float* zeros) const {
+    const Index width = tile * call.tiles + halo;
+    call.left = std::clamp(-x0, Index{0}, width), call.inside = std::clamp(source.w - x0, call.left, width) - call.left, call.next = in.channel;
+    for (Index c = first; c < first + count; ++c, call.v += v_channel) {
+      for (Index i = 0; i < tile + halo; ++i) {
+        const Index y = y0 + i;
+        call.row[i] = y >= 0 && y < source.h ? in.row(c, y) + (x0 + call.left) * block_images : zeros;
+      }
+      kernel(call);
+      if (call.sum) call.sum += block_images;
+    }
+  }
+};
+
+/// One Winograd convolution.
+class WinogradConvolution {
+ public:
+  WinogradConvolution(const WinogradTiles& tiles, Index outputs, const PixelSource& source)
+      : kernels_(matrix_kernels<float>()),
+        winograd_(winograd_kernels(tiles.tile)),
+        tiles_(tiles),
+        source_(source),
+        depth_(source.channels()),
+        outputs_(outputs),
+        v_plane_(depth_ * unit * block_images + 16),
+        m_plane_(tallest_tile * unit * block_images + 16),
+        row_size_((tiles.tile * unit + 2) * block_images) {}
+
+  /// y = convolution, bias and epilogue. w: weight [O,C,3,3], turned and transposed for the data gradient.
+  void run(const float* w, bool transposed, const float* bias, const Epilogue& epilogue, unsigned char* winners, Out<float> y) {
+    const Index tile = tiles_.tile, blocks = blocks_of(y.shape[0]);
+    const bool pooled = epilogue.pool != Epilogue::Pool::none;
+    step_ = pooled ? tile / 2 : tile;
+    const Index rows_in = tile * tiles_.band + 2, rows_out = step_ * tiles_.band, width = y.shape[3], pixels = y.shape[2] * width;
+    const Index out_size = y.format == Format::rows ? outputs_ * rows_out * width * block_images : 0;
+    Scratch& scratch = Scratch::mine();
+    const Index each = Arena::bytes<float>(winograd_.frequencies * v_plane_) + Arena::bytes<float>(winograd_.frequencies * m_plane_) +
+                       Arena::bytes<float>((tile + 3) * row_size_) + Arena::bytes<float>(source_.size(rows_in)) + Arena::bytes<float>(out_size);
+    scratch.reserve(Arena::bytes<float>(weight_size()) + Arena::bytes<Index>(depth_) + Arena::bytes<Index>(outputs_),
+                    std::max(each, Arena::bytes<float>(taps_size())));
+    Arena shared = scratch.shared();
+    float* const u = shared.take<float>(weight_size());
+    Index *const v_row = shared.take<Index>(depth_), *const w_row = shared.take<Index>(outputs_);
+    for (Index c = 0; c < depth_; ++c) v_row[c] = c * unit * block_images;
+    for (Index o = 0; o < outputs_; ++o) w_row[o] = o * (transposed ? 9 : depth_ * 9);
+    transform_weights(scratch, w, transposed, w_row, u);
+
+    parallel_for(blocks * tiles_.bands, [&](Index chunk) {
+      const Index block = chunk / tiles_.bands, first_row = chunk % tiles_.bands * tiles_.band, last_row = tiles_.last_row(chunk % tiles_.bands);
+      Scratch::Lease lease(scratch);
+      Arena arena = lease.arena();
+      float *const v = arena.take<float>(winograd_.frequencies * v_plane_), *const m = arena.take<float>(winograd_.frequencies * m_plane_);
+      float *const columns = arena.take<float>((tile + 2) * row_size_), *const zeros = arena.take<float>(row_size_);
+      float *const room = arena.take<float>(source_.size(rows_in)), *const out = arena.take<float>(out_size);
+      std::fill_n(zeros, row_size_, 0.f);
+      const Index top = first_row * tile - tiles_.before_h;
+      const Lanes in = source_.lanes(block, top, (last_row - first_row) * tile + 2 + top, 0, depth_, room);
+
+      const Index first_out = step_ * first_row, count_out = std::min(rows_out, y.shape[2] - first_out),
+                  images = std::min(block_images, y.shape[0] - block * block_images);
+      const Index place = (block * outputs_ * pixels + first_out * width) * block_images;
+      const Target to{out_size ? out : y.data + place,
+                      winners ? winners + place : nullptr,
+                      out_size ? count_out * width * block_images : pixels * block_images,
+                      pixels * block_images,
+                      count_out,
+                      width};
+      const Index count = (last_row - first_row) * tiles_.columns;
+      for (Index t = 0; t < count; t += unit) {
+        const Index n = std::min(unit, count - t);
+        tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) {
+          const WinogradInput call{{}, 0, 0, len, columns, v + at * block_images, v_plane_, 0};
+          tiles_.transform(winograd_.input, source_, in, top + ty * tile, tx * tile - tiles_.before_w, 2, 0, depth_, call, unit * block_images, zeros);
+        });
+        for (Index o = 0; o < outputs_; o += kernels_.height) {
+          multiply(o, n, u, v, v_row, m);
+          tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) { write(o, m + at * block_images, len, ty, tx, bias, epilogue, to, columns); });
+        }
+      }
+      for (Index o = 0; out_size && o < outputs_; ++o)
+        lanes_to_rows(images, count_out * width, out + o * to.channel, y.data + (block * block_images * outputs_ + o) * pixels + first_out * width,
+                      outputs_ * pixels);
+    });
+  }
+
+ private:
+  static constexpr Index unit = 2, weight_slack = 16;  // tiles at a time; numbers
+
+  /// Where a chunk writes: its first row of outputs of channel 0.
+  struct Target {
+    float* y;
+    unsigned char* winners;
+    Index channel, winners_channel, rows, width;
+  };
+
+  Index taps_size() const { return (tallest_tile * depth_ + 2) * 9 + 64; }
+  Index weight_size() const {
+    return winograd_.frequencies * (kernels_.packed_rows(outputs_) * depth_ + (outputs_ + kernels_.height - 1) / kernels_.height * weight_slack);
+  }
+  /// The transformed weights of the tile of outputs o, o + 1, ...: [frequency][channel][output], with a gap after each frequency.
+  Index weights_at(Index o) const { return winograd_.frequencies * (o * depth_ + o / kernels_.height * weight_slack); }
+
+  void transform_weights(Scratch& scratch, const float* w, bool transposed, const Index* w_row, float* u) const {
+    parallel_for((outputs_ + kernels_.height - 1) / kernels_.height, [&](Index part) {
+      const Index o = part * kernels_.height, height = kernels_.tile_height(outputs_ - o), rows = std::min(height, outputs_ - o);
+      Scratch::Lease lease(scratch);
+      float* const taps = lease.arena().take<float>(taps_size());
+      if (transposed)
+        for (Index k = 0; k < depth_; ++k) kernels_.pack_transposed(rows, height, 9, w + k * outputs_ * 9, w_row + o, taps + k * 9 * height);
+      else kernels_.pack_transposed(rows, height, depth_ * 9, w, w_row + o, taps);
+      winograd_.weights(height, depth_, taps, transposed, u + weights_at(o), height * depth_ + weight_slack);
+    });
+  }
+
+  /// m[frequency] = u[frequency] v[frequency] for one tile of outputs and n tiles of pixels.
+  [[gnu::noinline]] void multiply(Index o, Index n, const float* u, const float* v, const Index* v_row, float* m) const {
+    const Index height = kernels_.tile_height(outputs_ - o), columns = n * block_images;
+    const float* const a = u + weights_at(o);
+    for (Index f = 0; f < winograd_.frequencies; ++f)
+      for (Index j = 0; j < columns; j += kernels_.panel()) {
+        const auto kernel = kernels_.multiply[columns - j > kernels_.lanes ? 2 : 1][height];
+        kernel({depth_, a + f * (height * depth_ + weight_slack), v + f * v_plane_ + j, v_row, m + f * m_plane_ + j, unit * block_images, false});
+      }
+  }
+
+  /// Transforms the outputs first, first + 1, ... of a stretch of tiles and writes them; pooled ones go through `room`, [tile][columns][16].
+  [[gnu::noinline]] void write(Index first, const float* m, Index len, Index ty, Index tx, const float* bias, const Epilogue& epilogue, const Target& to,
+                               float* room) const {
+    const Index tile = tiles_.tile, y = ty * step_, x = tx * step_, place = (y * to.width + x) * block_images, pitch = to.width * block_images;
+    const bool pooled = step_ < tile;
+    WinogradOutput call{m, m_plane_, len, 0, epilogue.relu && !pooled, to.rows - y, to.width - x, room, pitch, to.channel};
+    WinogradPooling pool{epilogue.relu,
+                         epilogue.pool == Epilogue::Pool::mean,
+                         std::min(step_, to.rows - y),
+                         std::min(step_ * len, to.width - x),
+                         room,
+                         row_size_,
+                         nullptr,
+                         nullptr,
+                         pitch};
+    if (pooled) call.rows = tile, call.columns = tile * len, call.pitch = row_size_, call.next = 0;
+    for (Index o = first; o < std::min(first + kernels_.height, outputs_); ++o, call.m += unit * block_images) {
+      pool.y = to.y + o * to.channel + place;
+      pool.winners = to.winners ? to.winners + o * to.winners_channel + place : nullptr;
+      call.bias = bias ? bias[o] : 0;
+      if (!pooled) call.y = pool.y;
+      winograd_.output(call);
+      if (pooled) winograd_.pool(pool);
+    }
+  }
+
+  const MatrixKernels<float>& kernels_;
+  const WinogradKernels& winograd_;
+  WinogradTiles tiles_;
+  PixelSource source_;
+  Index depth_, outputs_, v_plane_, m_plane_, row_size_, step_ = 0;
+};
+
+/// The weight gradient dw = G^T [sum over tiles and images of (A dy A^T) (B^T x B)] G: a product of matrices for each frequency, whose depth are the pixels
+/// of 4 tiles of 16 images. The images are cut into runs, and the outputs into parts if that makes few, by shape; the sums of runs are added in order.
+class WinogradGradient {
+ public:
+  WinogradGradient(const WinogradTiles& tiles, const PixelSource& x, const PixelSource& dy)
+      : winograd_(winograd_kernels(tiles.tile)),
+        tiles_(tiles),
+        x_(x),
+        dy_(dy),
+        channels_(x.channels()),
+        outputs_(dy.channels()),
+        panels_((channels_ + 31) / 32 * 2),
+        wide_(panels_ * block_images),
+        u_plane_((outputs_ + 7) / 8 * 8 * wide_ + 16),
+        u_size_(winograd_.frequencies * u_plane_ + outputs_ * block_images),
+        row_size_((tiles.tile * winograd_step + 2) * block_images),
+        chunks_(blocks_of(x.x.shape[0]) * tiles.bands),
+        runs_(std::clamp(most / u_size_, Index{1}, std::min(chunks_, Index{16}))),
+        part_(runs_ < 4 ? std::min(outputs_, Index{128}) : outputs_),
+        d_plane_((part_ + 7) / 8 * 8 * winograd_row + 16) {}
+
+  /// Adds to dw and db, where not null.
+  void run(float* dw, float* db) {
+    const Index f = winograd_.frequencies, rows = tiles_.tile * tiles_.band, parts = (outputs_ + part_ - 1) / part_;
+    Scratch& scratch = Scratch::mine();
+    scratch.reserve(Arena::bytes<float>(runs_ * u_size_), Arena::bytes<float>(f * v_plane) + Arena::bytes<float>(f * panels_ * winograd_panel) +
+                                                              Arena::bytes<float>(f * d_plane_) + Arena::bytes<float>((tiles_.tile + 3) * row_size_) +
+                                                              Arena::bytes<float>(x_.size(rows + 2)) + Arena::bytes<float>(dy_.size(rows)));
+    float* const u = scratch.shared().take<float>(runs_ * u_size_);
+    parallel_for(runs_ * parts, [&](Index i) {
+      const Index run = i / parts, first = i % parts * part_, last = std::min(outputs_, first + part_);
+      Scratch::Lease lease(scratch);
+      float* const sum = u + run * u_size_;
+      for (Index k = 0; k < f; ++k) std::fill(sum + k * u_plane_ + first * wide_, sum + k * u_plane_ + (last + 7) / 8 * 8 * wide_, 0.f);
+      std::fill(sum + f * u_plane_ + first * block_images, sum + f * u_plane_ + last * block_images, 0.f);
+      for (Index chunk = chunks_ * run / runs_; chunk < chunks_ * (run + 1) / runs_; ++chunk) add_chunk(chunk, first, last, sum, lease.arena());
+    });
+    parallel_ranges(outputs_, std::max(Index{1}, 4096 / wide_), [&](Index first, Index last) {
+      for (Index o = first; o < last; ++o) {
+        for (Index c = 0; dw && c < channels_; c += block_images) {
+          alignas(64) float g[9 * block_images];
+          winograd_.weight_gradient(u + o * wide_ + c, u_plane_, runs_, u_size_, g);
+          for (Index i = 0; i < std::min(block_images, channels_ - c); ++i)
+            for (Index t = 0; t < 9; ++t) dw[(o * channels_ + c + i) * 9 + t] += g[t * block_images + i];
+        }
+        for (Index run = 0; db && run < runs_; ++run)
+          for (Index lane = 0; lane < block_images; ++lane) db[o] += u[run * u_size_ + f * u_plane_ + o * block_images + lane];
+      }
+    });
+  }
+
+ private:
+  static constexpr Index v_plane = block_images * winograd_row + 16, most = Index{5} << 20;  // numbers in the sums of all runs
+
+  /// Adds one band of tiles of one block for outputs [o0, o1).
+  void add_chunk(Index chunk, Index o0, Index o1, float* u, Arena arena) const {
+    const Index tile = tiles_.tile, f = winograd_.frequencies, block = chunk / tiles_.bands, first = chunk % tiles_.bands * tiles_.band,
+                last = tiles_.last_row(chunk % tiles_.bands);
+    float *const v = arena.take<float>(f * v_plane), *const b = arena.take<float>(f * panels_ * winograd_panel), *const d = arena.take<float>(f * d_plane_);
+    float *const columns = arena.take<float>((tile + 2) * row_size_), *const zeros = arena.take<float>(row_size_);
+    std::fill_n(zeros, row_size_, 0.f);
+    const Index top = first * tile - tiles_.before_h, rows = (last - first) * tile, count = (last - first) * tiles_.columns;
+    const Lanes x = x_.lanes(block, top, top + rows + 2, 0, channels_, arena.take<float>(x_.size(tile * tiles_.band + 2)));
+    const Lanes dy = dy_.lanes(block, first * tile, first * tile + rows, o0, o1, arena.take<float>(dy_.size(tile * tiles_.band)));
+    for (Index t = 0; t < count; t += winograd_step) {
+      const Index n = std::min(winograd_step, count - t);
+      for (Index c = 0; c < channels_; c += block_images) {
+        const Index some = std::min(block_images, channels_ - c);
+        tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) {
+          const WinogradInput call{{}, 0, 0, len, columns, v + at * block_images, v_plane, 0};
+          tiles_.transform(winograd_.input, x_, x, top + ty * tile, tx * tile - tiles_.before_w, 2, c, some, call, winograd_row, zeros);
+        });
+        transpose(some, n, v, b + c / block_images * winograd_panel);
+      }
+      tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) {
+        const WinogradInput call{{}, 0, 0, len, columns, d + at * block_images, d_plane_, 0, u + f * u_plane_ + o0 * block_images};
+        tiles_.transform(winograd_.gradient, dy_, dy, (first + ty) * tile, tx * tile, 0, o0, o1 - o0, call, winograd_row, zeros);
+      });
+      for (Index i = 0; i < f; ++i)
+        for (Index c = 0; c < wide_; c += winograd_.product_columns) {
+          const float* const from = b + (i * panels_ + c / block_images) * winograd_panel + c % block_images;
+          for (Index o = o0; o < o1; o += winograd_.product_rows)
+            winograd_.product(n * block_images, d + i * d_plane_ + (o - o0) * winograd_row, from, u + i * u_plane_ + o * wide_ + c, wide_);
+        }
+    }
+  }
+
+  /// Images from lanes into rows: [frequency][channel][tile][image] becomes [frequency][tile][image][channel].
+  void transpose(Index channels, Index n, const float* v, float* b) const {
+    for (Index i = 0; i < winograd_.frequencies; ++i)
+      rows_to_lanes(channels, n * block_images, v + i * v_plane, winograd_row, b + i * panels_ * winograd_panel);
+  }
+
+  const WinogradKernels& winograd_;
+  WinogradTiles tiles_;
+  PixelSource x_, dy_;
+  Index channels_, outputs_, panels_, wide_, u_plane_, u_size_, row_size_, chunks_, runs_, part_, d_plane_;
+};
+
+inline Index winograd_tile() { return winograd() == Winograd::f2 ? 2 : 4; }
+
+}  // namespace detail
+
+namespace detail {
+
+/// Estimates of a convolution by both methods: cycles of a core with two 512-bit multiply-adds, as measured. Narrower registers are slower in both alike.
+struct WinogradCosts {
+  bool possible = false;
+  double channels = 0, outputs = 0, products = 0, tiles = 0, direct = 0;
+
+  WinogradCosts(const WindowPlan& plan, Index groups, const Shape& x, Index k) {
+    const auto fits = [](const WindowAxis& a) { return a.kernel == 3 && a.stride == 1 && a.dilation == 1 && a.out > 0; };
+    possible = winograd() != Winograd::off && groups == 1 && fits(plan.h) && fits(plan.w) && x.size() > 0 && k > 0;
+    if (!possible) return;
+    const auto count = [](Index n) { return static_cast<double>(n); };
+    const Index tile = winograd_tile(), blocks = blocks_of(x[0]);
+    channels = count(x[1]), outputs = count(k), products = count((tile + 2) * (tile + 2));
+    tiles = count(((plan.h.out + tile - 1) / tile) * ((plan.w.out + tile - 1) / tile) * blocks);
+    const double filled = 2 * x[0] < blocks * block_images ? count(x[0]) / count(block_images) : count(blocks);  // else rows are better than empty lanes
+    direct = 5.2 * channels * outputs * count(plan.h.out * plan.w.out) * filled;
+  }
+};
+
+}  // namespace detail
+
+/// Whether Winograd convolution is possible, wanted and faster than the direct one, forward and for the gradient of the input: 3 x 3 windows side by side
+/// and channels enough that the products of matrices outweigh the transforms. From shapes and the switch alone.
+inline bool winograd_pays(const WindowPlan& plan, Index groups, const Shape& x, Index outputs) {
+  const detail::WinogradCosts c(plan, groups, x, outputs);
+  const double a_tile = c.products * (4.7 * (c.channels + c.outputs) + 0.55 * c.channels * c.outputs);
+  return c.possible && c.tiles * a_tile + 12 * c.channels * c.outputs < 0.9 * c.direct;
+}
+/// The same for the gradient of the weights, which transposes its inputs and sums large matrices.
+inline bool winograd_weight_pays(const WindowPlan& plan, Index groups, const Shape& x, Index outputs) {
+  const detail::WinogradCosts c(plan, groups, x, outputs);
+  const double wide = static_cast<double>((x.rank() > 1 ? x[1] + 31 : 0) / 32 * 32), runs = std::min(16.0, c.tiles / 4);
+  const double a_tile = c.products * (10.5 * c.channels + 7.5 * c.outputs + 0.58 * wide * c.outputs);
+  return c.possible && c.tiles * a_tile + 2 * c.products * runs * wide * c.outputs < 0.9 * c.direct;
+}
+
+/// y = pool(relu(conv2d(x, w) + b)) by Winograd's algorithm: 2.25 multiplications an output and channel instead of 9 (4 with F(2x2,3x3)).
+/// Windows 3 x 3, stride and dilation 1; x [N,C,H,W], w [O,C,3,3], b [O] or null, y [N,O,H',W'] or pooled 2 x 2, each in either format. `winners`, where
+/// not null: a byte for each pooled output, in blocks, for backward. Rounding errors are larger than those of the direct convolution, see
+/// docs/numerics.md, and a number that is not finite spreads to the outputs of its tile.
+inline void winograd_forward(Stream, const WindowPlan& plan, In<float> x, In<float> w, In<float> b, const Epilogue& epilogue, Out<unsigned char> winners,
+                             Out<float> y) {
+  using namespace detail;
+  if (y.size() == 0) return;
+  const WinogradTiles tiles(winograd_tile(), x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out);
+  WinogradConvolution(tiles, w.shape[0], PixelSource(x)).run(w.data, false, b.data, epilogue, winners.data, y);
+}
+
+/// The gradients of winograd_forward, each where wanted (not null): dx is overwritten, dw and db are added to. dx is the convolution of dy, as before the
+/// epilogue, with the weights turned by 180 degrees. y is read for ReLU without pooling, winners with pooling.
+inline void winograd_backward_fused(Stream, const WindowPlan& plan, In<float> x, In<float> w, In<float> y, In<unsigned char> winners, In<float> dy,
+                                    const Epilogue& epilogue, Out<float>* dx, Out<float>* dw, Out<float>* db) {
+  using namespace detail;
+  if (x.size() == 0) return;
+  const PixelSource gradient(dy, plan.h.out, plan.w.out, epilogue, y, winners.data);
+  if (dx) {
+    const WinogradTiles tiles(winograd_tile(), x.shape[0], 2 - plan.h.before, 2 - plan.w.before, plan.h.in, plan.w.in);
+    WinogradConvolution(tiles, x.shape[1], gradient).run(w.data, true, nullptr, {}, nullptr, *dx);
+  }
+  if (dw || db) {
+    const WinogradTiles tiles(winograd_tile(), x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out);
+    WinogradGradient(tiles, PixelSource(x), gradient).run(dw ? dw->data : nullptr, db ? db->data : nullptr);
+  }
+}
+
+/// dx of the convolution alone, from dy.
+inline void winograd_backward_input(Stream stream, const WindowPlan& plan, In<float> w, In<float> dy, Out<float> dx) {
+  winograd_backward_fused(stream, plan, {nullptr, dx.shape}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
+}
+/// dw of the convolution alone, added to.
+inline void winograd_backward_weight(Stream stream, const WindowPlan& plan, In<float> x, In<float> dy, Out<float> dw) {
+  winograd_backward_fused(stream, plan, x, dw, {}, {}, dy, {}, nullptr, &dw, nullptr);
+}
+
+}  // namespace ventral::inline v0::cpu
