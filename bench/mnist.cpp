@@ -51,7 +51,7 @@ Settings read_settings(int argc, char** argv) {
 int run(const Settings& s) {
   const DataFolder folder = find_data(s.data, "mnist", [](const std::string& path) { return has_mnist(path); });
   if (!folder) {
-    std::printf("skipped: no MNIST; scripts/get_data fetches it. %s\n", to_string(folder).c_str());
+    std::printf("skipped: no MNIST; scripts/get_data fetches it; %s\n", to_string(folder).c_str());
     return 0;
   }
   const Dataset all = read_mnist_set(folder.path, "train");

@@ -146,12 +146,20 @@ void max_pool(const Case& c, Check<T, Space>& check) {
 
   const bool by_columns = c.attributes.integer("storage_order", 0) != 0;
   if (!c.output(1)) return;
-  // The layer keeps each maximum's place within its plane, row by row; ONNX counts through the whole tensor, in a plane by rows or by columns.
+  // The layer keeps each maximum's tap in its window (Cpu) or its place within its plane, row by row; ONNX counts through the whole tensor, in a plane
+  // by rows or by columns.
   const Index height = in.shape[2], width = in.shape[3], plane = y.size() / (y.dim(0) * y.dim(1));
-  const Tensor<std::int32_t> kept = to_cpu(pass.template kept<std::int32_t>(0, y.shape()));
+  constexpr bool taps = std::is_same_v<Space, Cpu>;
+  const auto kept = to_cpu(pass.template kept<std::conditional_t<taps, T, std::int32_t>>(0, y.shape()));
+  const WindowPlan plan = place(w, height, width, "MaxPool2d");
   Tensor<T> places(y.shape());
   for (Index i = 0; i < y.size(); ++i) {
-    const Index at = kept[i], row = at / width, column = at % width;
+    Index at = static_cast<Index>(kept[i]);
+    if constexpr (taps) {
+      const Index r = plan.h.origin(i % plane / plan.w.out) + at / plan.w.kernel * plan.h.dilation, q = plan.w.origin(i % plan.w.out) + at % plan.w.kernel * plan.w.dilation;
+      at = r * width + q;
+    }
+    const Index row = at / width, column = at % width;
     places[i] = static_cast<T>(i / plane * height * width + (by_columns ? column * height + row : at));
   }
   compare_image(check, c, 1, "Indices", places);

@@ -401,7 +401,7 @@ void pool_backward(const WindowPlan& plan, bool count_include_pad, const T* winn
   const Index outputs = h.out * w.out, plane = h.in * w.in * planes.unit, pooled = outputs * planes.unit;
   if (plane * planes.count == 0) return;
   constexpr Index widest = 64 / static_cast<Index>(sizeof(T));
-  const bool rows = planes.unit == 1, pairs = rows && side_by_side(plan), triples = Max && rows && threes(plan);
+  const bool rows = planes.unit == 1, pairs = rows && side_by_side(plan), triples = Max && rows && threes(plan) && simd_level() == SimdLevel::avx512;
   const bool gather = !Max && rows && !pairs && w.stride <= 2;
   const Index offset_count = Max ? h.kernel * w.kernel : gather ? RowWindows::most_offsets(plan) : 0;
   const Index end_count = gather ? RowWindows::most_ends(plan) : 0, share_count = Max || pairs ? 0 : outputs + widest;
@@ -432,12 +432,13 @@ void pool_backward(const WindowPlan& plan, bool count_include_pad, const T* winn
           pairs_backward<I, Max>(plan, won, from, dy_end, to, dx_end);
         } else if (rows) {
           if constexpr (Max) {
-            if (triples && dy_end - from >= pooled + 2 * widest) {
-              threes_backward<I>(plan, won, from, to, dx_end);
-            } else {
-              if (triples) std::fill(to, to + plane, T(0));
-              scatter_to_winners(plan, offsets, won, from, to);
-            }
+            if constexpr (I::level == SimdLevel::avx512)  // narrower registers are no faster than one winner after the other
+              if (triples && dy_end - from >= pooled + 2 * widest) {
+                threes_backward<I>(plan, won, from, to, dx_end);
+                continue;
+              }
+            if (triples) std::fill(to, to + plane, T(0));
+            scatter_to_winners(plan, offsets, won, from, to);
           } else if (gather) mean_backward<I>(plan, windows, width, shares, from, dy_end, room, to, dx_end);
           else outputs_backward<OneLane<T>, false>(plan, 1, shares, won, from, to);
         } else if constexpr (sizeof(T) == 4) {

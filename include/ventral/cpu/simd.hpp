@@ -61,7 +61,11 @@ template <SimdLevel L>
 struct Isa {
   static constexpr SimdLevel level = L;
   static constexpr int bytes = L == SimdLevel::avx512 ? 64 : L == SimdLevel::avx2 ? 32 : 16;
+#if defined(__aarch64__)
+  static constexpr int registers = 32;
+#else
   static constexpr int registers = L == SimdLevel::avx512 ? 32 : 16;
+#endif
 };
 
 // Registers wider than the baseline's never cross a real call, so gcc's notes on how that would be done do not apply.
