@@ -321,11 +321,14 @@ struct ExpandKernel {
 #endif
 
 /// Sums of the 16 lanes of each of four rows.
-inline Quad lane_sums(const float* row) {
-  Quad s[4];
+// A template, like all that shuffles: nvcc's front end crashes on shuffles of a known type.
+template <class Number>
+inline auto lane_sums(const Number* row) {
+  typedef Number Vector __attribute__((vector_size(16)));
+  Vector s[4];
   for (int q = 0; q < 4; ++q, row += block_images) s[q] = (load_quad(row) + load_quad(row + 4)) + (load_quad(row + 8) + load_quad(row + 12));
-  const Quad ab = __builtin_shufflevector(s[0], s[1], 0, 4, 1, 5) + __builtin_shufflevector(s[0], s[1], 2, 6, 3, 7);
-  const Quad cd = __builtin_shufflevector(s[2], s[3], 0, 4, 1, 5) + __builtin_shufflevector(s[2], s[3], 2, 6, 3, 7);
+  const Vector ab = __builtin_shufflevector(s[0], s[1], 0, 4, 1, 5) + __builtin_shufflevector(s[0], s[1], 2, 6, 3, 7);
+  const Vector cd = __builtin_shufflevector(s[2], s[3], 0, 4, 1, 5) + __builtin_shufflevector(s[2], s[3], 2, 6, 3, 7);
   return __builtin_shufflevector(ab, cd, 0, 1, 4, 5) + __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
 }
 
@@ -337,12 +340,7 @@ struct BlockKernels {
   void (*pool)(const PoolTile&);
   void (*expand)(const Expansion&);
 
-  explicit BlockKernels(SimdLevel level) {
-    set<1>(level), set<4>(level), set<6>(level);
-    dots_of_one_tap = simd_function<ConvDotsKernel<6, 1>, void(const ConvDots&)>(level);
-    pool = simd_function<PoolTileKernel, void(const PoolTile&)>(level);
-    expand = simd_function<ExpandKernel, void(const Expansion&)>(level);
-  }
+  explicit BlockKernels(SimdLevel level);
 
  private:
   template <int R>
@@ -351,6 +349,16 @@ struct BlockKernels {
     dots[conv_tile_kind(R)] = simd_function<ConvDotsKernel<R, 4>, void(const ConvDots&)>(level);
   }
 };
+
+#if !defined(__CUDACC__)
+// Not for nvcc, whose front end cannot read shuffles and comparisons of registers: files that it compiles call what others define.
+inline BlockKernels::BlockKernels(SimdLevel level) {
+  set<1>(level), set<4>(level), set<6>(level);
+  dots_of_one_tap = simd_function<ConvDotsKernel<6, 1>, void(const ConvDots&)>(level);
+  pool = simd_function<PoolTileKernel, void(const PoolTile&)>(level);
+  expand = simd_function<ExpandKernel, void(const Expansion&)>(level);
+}
+#endif
 
 /// The kernels of a level, by default of the one in use.
 inline const BlockKernels& block_kernels(SimdLevel level = simd_level()) {

@@ -17,10 +17,13 @@ struct LaneCopy {
   Index stride;
 };
 
+// Shuffles are in templates: nvcc's front end crashes on those of a known type.
+
 /// Four numbers of four images, transposed in place.
-VENTRAL_ALWAYS_INLINE void transpose_quads(Quad (&q)[4]) {
-  const Quad ab = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), cd = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5);
-  const Quad ef = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7), gh = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
+template <class Vector>
+VENTRAL_ALWAYS_INLINE void transpose_quads(Vector (&q)[4]) {
+  const Vector ab = __builtin_shufflevector(q[0], q[1], 0, 4, 1, 5), cd = __builtin_shufflevector(q[2], q[3], 0, 4, 1, 5);
+  const Vector ef = __builtin_shufflevector(q[0], q[1], 2, 6, 3, 7), gh = __builtin_shufflevector(q[2], q[3], 2, 6, 3, 7);
   q[0] = __builtin_shufflevector(ab, cd, 0, 1, 4, 5);
   q[1] = __builtin_shufflevector(ab, cd, 2, 3, 6, 7);
   q[2] = __builtin_shufflevector(ef, gh, 0, 1, 4, 5);
@@ -28,8 +31,9 @@ VENTRAL_ALWAYS_INLINE void transpose_quads(Quad (&q)[4]) {
 }
 
 /// to[j * to_row + i] = from[i * from_row + j] for 16 x 16 numbers, in 16 registers of 64 bytes.
-VENTRAL_ALWAYS_INLINE void transpose_block(const float* from, Index from_row, float* to, Index to_row) {
-  typedef float Line __attribute__((vector_size(64)));
+template <class Number>
+VENTRAL_ALWAYS_INLINE void transpose_block(const Number* from, Index from_row, Number* to, Index to_row) {
+  typedef Number Line __attribute__((vector_size(64)));
   Line r[16], t[16];
   VENTRAL_UNROLL for (Index i = 0; i < 16; ++i) __builtin_memcpy(&r[i], from + i * from_row, sizeof r[i]);
   VENTRAL_UNROLL for (Index i = 0; i < 16; i += 2) {
@@ -123,11 +127,15 @@ struct LaneKernels {
 };
 
 /// Between rows and lanes. AVX2 has nothing over registers of 16 bytes here: it would fill them by as many loads.
-inline const LaneKernels& lane_kernels(SimdLevel level = simd_level()) {
+inline const LaneKernels& lane_kernels(SimdLevel level = simd_level());
+#if !defined(__CUDACC__)
+// Not for nvcc, whose front end cannot read shuffles and comparisons of registers: files that it compiles call what others define.
+inline const LaneKernels& lane_kernels(SimdLevel level) {
   static const auto kernels = [](SimdLevel l) { return LaneKernels{simd_function<ToLanesKernel, void(const LaneCopy&)>(l), simd_function<FromLanesKernel, void(const LaneCopy&)>(l)}; };
   static const LaneKernels all[] = {kernels(SimdLevel::baseline), kernels(SimdLevel::avx512)};
   return all[level == SimdLevel::avx512];
 }
+#endif
 inline void rows_to_lanes(Index images, Index count, const float* from, Index stride, float* to) { lane_kernels().to({images, count, from, to, stride}); }
 inline void lanes_to_rows(Index images, Index count, const float* from, float* to, Index stride) { lane_kernels().from({images, count, from, to, stride}); }
 

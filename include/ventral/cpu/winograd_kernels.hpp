@@ -381,25 +381,30 @@ struct WinogradKernels {
   Product* product;
   WeightGradient* weight_gradient;
 
-  WinogradKernels(Index size, SimdLevel level)
-      : tile(size), frequencies((size + 2) * (size + 2)), product_rows(level == SimdLevel::avx512 ? 8 : 4),
-        product_columns(2 * matrix_kernels<float>(level).lanes), pool(narrow_simd_function<WinogradPool, void(const WinogradPooling&)>(level)),
-        product(simd_function<WinogradProduct, Product>(level)) {
-    if (size == 4) {
-      input = simd_function<WinogradInputTransform<4, false>, void(const WinogradInput&)>(level);
-      gradient = simd_function<WinogradInputTransform<4, true>, void(const WinogradInput&)>(level);
-      output = simd_function<WinogradOutputTransform<4>, void(const WinogradOutput&)>(level);
-      weights = narrow_simd_function<WinogradWeightTransform<4>, Weights>(level);
-      weight_gradient = narrow_simd_function<WinogradWeightGradient<4>, WeightGradient>(level);
-    } else {
-      input = narrow_simd_function<WinogradInputTransform<2, false>, void(const WinogradInput&)>(level);
-      gradient = narrow_simd_function<WinogradInputTransform<2, true>, void(const WinogradInput&)>(level);
-      output = narrow_simd_function<WinogradOutputTransform<2>, void(const WinogradOutput&)>(level);
-      weights = narrow_simd_function<WinogradWeightTransform<2>, Weights>(level);
-      weight_gradient = narrow_simd_function<WinogradWeightGradient<2>, WeightGradient>(level);
-    }
-  }
+  WinogradKernels(Index size, SimdLevel level);
 };
+
+#if !defined(__CUDACC__)
+// Not for nvcc, whose front end cannot read shuffles and comparisons of registers: files that it compiles call what others define.
+inline WinogradKernels::WinogradKernels(Index size, SimdLevel level)
+    : tile(size), frequencies((size + 2) * (size + 2)), product_rows(level == SimdLevel::avx512 ? 8 : 4),
+      product_columns(2 * matrix_kernels<float>(level).lanes), pool(narrow_simd_function<WinogradPool, void(const WinogradPooling&)>(level)),
+      product(simd_function<WinogradProduct, Product>(level)) {
+  if (size == 4) {
+    input = simd_function<WinogradInputTransform<4, false>, void(const WinogradInput&)>(level);
+    gradient = simd_function<WinogradInputTransform<4, true>, void(const WinogradInput&)>(level);
+    output = simd_function<WinogradOutputTransform<4>, void(const WinogradOutput&)>(level);
+    weights = narrow_simd_function<WinogradWeightTransform<4>, Weights>(level);
+    weight_gradient = narrow_simd_function<WinogradWeightGradient<4>, WeightGradient>(level);
+  } else {
+    input = narrow_simd_function<WinogradInputTransform<2, false>, void(const WinogradInput&)>(level);
+    gradient = narrow_simd_function<WinogradInputTransform<2, true>, void(const WinogradInput&)>(level);
+    output = narrow_simd_function<WinogradOutputTransform<2>, void(const WinogradOutput&)>(level);
+    weights = narrow_simd_function<WinogradWeightTransform<2>, Weights>(level);
+    weight_gradient = narrow_simd_function<WinogradWeightGradient<2>, WeightGradient>(level);
+  }
+}
+#endif
 
 inline const WinogradKernels& winograd_kernels(Index tile, SimdLevel level = simd_level()) {
   using enum SimdLevel;
