@@ -49,7 +49,7 @@ void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x
   const ConvSizes s(plan, groups, x.shape, w.shape[0]);
   if (is_pointwise(Pointwise::images, plan, groups, x.shape, x.format, y.format) && s.outputs > 0) return pointwise_forward<T>(x, w, b, false, y);
   if constexpr (std::is_same_v<T, float>)
-    if (runs_in_blocks<T>(plan, s, x.format, y.format, true)) return forward_in_blocks(block_kernels(), plan, groups, x, w, b, {}, {}, y);
+    if (runs_in_blocks<T>(plan, s, x.format, y.format, true)) return conv2d_forward_fused(stream, plan, groups, x, w, b, {}, {}, y);
   const auto& kernels = matrix_kernels<T>();
   if (s.images * s.pixels * s.outputs == 0) return;
   if (covers_image(plan, groups)) {
@@ -99,7 +99,7 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
   if (is_pointwise(Pointwise::images, plan, groups, dx.shape, dy.format, dx.format) && s.outputs > 0) return pointwise_backward_input<T>(w, dy, dx);
   if constexpr (std::is_same_v<T, float>)
     if (runs_in_blocks<T>(plan, s, dx.format, dy.format, s.channels >= 4 || groups > 1))
-      return backward_in_blocks({block_kernels(), plan, s, {}, w, {}, nullptr, dy, {}, &dx, nullptr, nullptr});
+      return conv2d_backward_fused(stream, plan, groups, {nullptr, dx.shape, dx.format}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
   const auto& kernels = matrix_kernels<T>();
   if (s.empty()) return static_cast<void>(std::fill_n(dx.data, dx.size(), T(0)));
   if (covers_image(plan, groups)) return gemm<T>(stream, s.images, s.depth(), s.outputs, 1, {dy.data, s.outputs}, {w.data, s.depth()}, 0, dx.data, s.depth());
@@ -271,7 +271,7 @@ void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups,
   if (is_pointwise(Pointwise::weights, plan, groups, x.shape, x.format, dy.format) && s.outputs > 0) return pointwise_backward_weight<T>(x, dy, dw);
   if constexpr (std::is_same_v<T, float>)
     if (runs_in_blocks<T>(plan, s, x.format, dy.format, s.channels >= 8 || plan.w.stride == 1 || groups > 1))
-      return backward_in_blocks({block_kernels(), plan, s, x, dw, {}, nullptr, dy, {}, nullptr, &dw, nullptr});
+      return conv2d_backward_fused(stream, plan, groups, x, In<T>(dw), {}, {}, dy, {}, nullptr, &dw, nullptr);
   if (s.empty()) return;
   if (covers_image(plan, groups))
     return gemm<T>(stream, s.outputs, s.depth(), s.images, 1, {dy.data, s.outputs, true}, {x.data, s.depth()}, 1, dw.data, s.depth());

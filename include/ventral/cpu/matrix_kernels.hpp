@@ -141,8 +141,13 @@ struct Transpose {
   }
   template <int... k>
   static VENTRAL_ALWAYS_INLINE void interleave(const S& a, const S& b, S& low, S& high, std::integer_sequence<int, k...>) {
+#if defined(__CUDACC__)  // nvcc loses the dots
+    ((low.v[k] = k % 2 ? b.v[k / 2] : a.v[k / 2]), ...);
+    ((high.v[k] = k % 2 ? b.v[n / 2 + k / 2] : a.v[n / 2 + k / 2]), ...);
+#else
     low.v = __builtin_shufflevector(a.v, b.v, (k / 2 + k % 2 * n)...);
     high.v = __builtin_shufflevector(a.v, b.v, (n / 2 + k / 2 + k % 2 * n)...);
+#endif
   }
 };
 
