@@ -3,7 +3,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(ventral_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ventral")
 
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "vector_kernels.cpp")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/kernels/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
 

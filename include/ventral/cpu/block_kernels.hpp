@@ -350,21 +350,23 @@ struct BlockKernels {
   }
 };
 
-#if !defined(__CUDACC__)
-// Not for nvcc, whose front end cannot read shuffles and comparisons of registers: files that it compiles call what others define.
+/// The kernels of a level, by default of the one in use.
+#if defined(__CUDACC__)
+// nvcc's front end cannot read shuffles and comparisons of registers: cpu/vector_kernels.cpp defines this for files that nvcc compiles.
+const BlockKernels& block_kernels(SimdLevel level = simd_level());
+#else
 inline BlockKernels::BlockKernels(SimdLevel level) {
   set<1>(level), set<4>(level), set<6>(level);
   dots_of_one_tap = simd_function<ConvDotsKernel<6, 1>, void(const ConvDots&)>(level);
   pool = simd_function<PoolTileKernel, void(const PoolTile&)>(level);
   expand = simd_function<ExpandKernel, void(const Expansion&)>(level);
 }
-#endif
 
-/// The kernels of a level, by default of the one in use.
 inline const BlockKernels& block_kernels(SimdLevel level = simd_level()) {
   static const BlockKernels kernels[] = {BlockKernels(SimdLevel::baseline), BlockKernels(SimdLevel::avx2), BlockKernels(SimdLevel::avx512)};
   return kernels[static_cast<int>(level)];
 }
+#endif
 
 /// The gradient before an epilogue, of one plane of one block: dy, y and winners [rows', columns', 16] as after the epilogue, d [rows, columns, 16]
 /// with `d_row_pitch_in_pixels` from row to row; all of it is written. y is read for ReLU without pooling, winners with pooling.

@@ -127,10 +127,11 @@ struct LaneKernels {
 };
 
 /// Between rows and lanes. AVX2 has nothing over registers of 16 bytes here: it would fill them by as many loads.
-inline const LaneKernels& lane_kernels(SimdLevel level = simd_level());
-#if !defined(__CUDACC__)
-// Not for nvcc, whose front end cannot read shuffles and comparisons of registers: files that it compiles call what others define.
-inline const LaneKernels& lane_kernels(SimdLevel level) {
+#if defined(__CUDACC__)
+// nvcc's front end cannot read shuffles and comparisons of registers: cpu/vector_kernels.cpp defines it for files that nvcc compiles.
+const LaneKernels& lane_kernels(SimdLevel level = simd_level());
+#else
+inline const LaneKernels& lane_kernels(SimdLevel level = simd_level()) {
   static const auto kernels = [](SimdLevel l) { return LaneKernels{simd_function<ToLanesKernel, void(const LaneCopy&)>(l), simd_function<FromLanesKernel, void(const LaneCopy&)>(l)}; };
   static const LaneKernels all[] = {kernels(SimdLevel::baseline), kernels(SimdLevel::avx512)};
   return all[level == SimdLevel::avx512];

@@ -384,8 +384,10 @@ struct WinogradKernels {
   WinogradKernels(Index size, SimdLevel level);
 };
 
-#if !defined(__CUDACC__)
-// Not for nvcc, whose front end cannot read shuffles and comparisons of registers: files that it compiles call what others define.
+#if defined(__CUDACC__)
+// nvcc's front end cannot read shuffles and comparisons of registers: cpu/vector_kernels.cpp defines this for files that nvcc compiles.
+const WinogradKernels& winograd_kernels(Index tile, SimdLevel level = simd_level());
+#else
 inline WinogradKernels::WinogradKernels(Index size, SimdLevel level)
     : tile(size), frequencies((size + 2) * (size + 2)), product_rows(level == SimdLevel::avx512 ? 8 : 4),
       product_columns(2 * matrix_kernels<float>(level).lanes), pool(narrow_simd_function<WinogradPool, void(const WinogradPooling&)>(level)),
@@ -404,12 +406,12 @@ inline WinogradKernels::WinogradKernels(Index size, SimdLevel level)
     weight_gradient = narrow_simd_function<WinogradWeightGradient<2>, WeightGradient>(level);
   }
 }
-#endif
 
 inline const WinogradKernels& winograd_kernels(Index tile, SimdLevel level = simd_level()) {
   using enum SimdLevel;
   static const WinogradKernels kernels[2][3] = {{{4, baseline}, {4, avx2}, {4, avx512}}, {{2, baseline}, {2, avx2}, {2, avx512}}};
   return kernels[tile == 2][static_cast<int>(level)];
 }
+#endif
 
 }  // namespace ventral::inline v0::cpu::detail
