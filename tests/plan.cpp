@@ -233,4 +233,6 @@ TEST_CASE("profile: a row for each stage, times that add up, and a table") {
   CHECK(p.backward() > 0);
   const Profile inference = net.profile(x, {.steps = 1, .backward = false});
   CHECK(inference.backward() == 0);
+  CHECK_THROWS_AS(net.profile(test::random_tensor<float>({16, 2, 16, 16}, 3), {}), ShapeError);
+  net.forward(x);  // the clocks of the failed profile are gone (the address sanitizer would tell)
 }

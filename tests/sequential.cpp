@@ -377,6 +377,25 @@ TEST_CASE("Sequential: inference from several threads, a Pass each") {
   for (const auto& y : found) CHECK(equal(y, expected));
 }
 
+TEST_CASE("Sequential: a Pass used before an assignment follows the new layers") {
+  const auto net_of = [](auto activation) {
+    Sequential<float> net;
+    net.add("conv", Conv2d<float>({.in = 1, .out = 4, .kernel = 3})).add("activation", activation).add("flat", Flatten<float>()).add("fc", Linear<float>({.in = 144, .out = 2}));
+    net.initialize(3);
+    return net;
+  };
+  const auto x = test::random_tensor<float>({16, 1, 8, 8}, 1), dy = test::random_tensor<float>({16, 2}, 2);
+  Tensor<float> y({16, 2}), expected({16, 2});
+  Sequential<float> net = net_of(ReLU<float>());
+  Pass<Cpu> pass(Mode::training), fresh(Mode::training);
+  net.forward(x, y, pass);
+  net = net_of(Tanh<float>());
+  CHECK_THROWS_AS(net.backward(x, y, dy, nullptr, pass), Error);  // that forward was of other layers
+  net.forward(x, y, pass);
+  net.forward(x, expected, fresh);
+  CHECK(std::equal(y.data(), y.data() + y.size(), expected.data()));
+}
+
 TEST_CASE("Sequential: summary") {
   Sequential<float> net;
   net.add("conv1", Conv2d<float>({.in = 1, .out = 6, .kernel = 5, .padding = 2}))

@@ -85,9 +85,15 @@ Profile Sequential<T, SpaceType>::profile(In<T, Cpu> x, const ProfileOptions& o)
   out.images = x.shape.rank() ? x.shape[0] : 0;
   Tensor<T> dy;
   std::vector<std::vector<double>> samples;
-  StageTimes times;
+  detail::StageTimes times;
+  struct Listening {  // also when a layer throws, nobody is left writing to `times`
+    detail::StageTimes*& to;
+    ~Listening() { to = nullptr; }
+  };
+  auto& plans = run().pass.template memory_of<typename detail::PlannedChain<T, SpaceType>::Plans>();
+  plans.times = &times;
+  const Listening until_the_end{plans.times};
   for (int step = -2; step < o.steps; ++step) {
-    run().pass.template memory_of<Plans>().times = &times;
     times.assign(times.size(), 0);
     const In<T> y = forward(x, o.backward ? Mode::training : Mode::inference);
     if (o.backward) {
@@ -100,8 +106,6 @@ Profile Sequential<T, SpaceType>::profile(In<T, Cpu> x, const ProfileOptions& o)
     }
     if (step >= 0) samples.push_back(times);
   }
-  Plans& plans = run().pass.template memory_of<Plans>();
-  plans.times = nullptr;
   const auto median = [&](std::size_t at) {
     std::vector<double> v;
     for (const auto& s : samples) v.push_back(s[at]);
@@ -120,9 +124,9 @@ Profile Sequential<T, SpaceType>::profile(In<T, Cpu> x, const ProfileOptions& o)
       r.layers = "(to " + std::string(to_string(s.to)) + ")";
     } else {
       Shape shape = s.x;
-      r.kind = layers_[static_cast<std::size_t>(s.first)].kind();
+      r.kind = chain_.layers[static_cast<std::size_t>(s.first)].kind();
       for (int k = s.first; k <= s.last; ++k) {
-        auto& l = layers_[static_cast<std::size_t>(k)];
+        auto& l = chain_.layers[static_cast<std::size_t>(k)];
         r.layers += (r.layers.empty() ? "" : "+") + l.name();
         r.flop += static_cast<double>(l.flops(shape));
         shape = l.output_shape(shape);

@@ -23,6 +23,7 @@
 #include "ventral/metrics.hpp"
 #include "ventral/optimizer.hpp"
 #include "ventral/plan.hpp"
+#include "ventral/planned_chain.hpp"
 #include "ventral/profile.hpp"
 #include "ventral/random.hpp"
 #include "ventral/scalar.hpp"

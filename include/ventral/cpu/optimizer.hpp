@@ -77,7 +77,8 @@ struct ApplyRule {
         for (int k = 0; k < states; ++k) s[k] = V::load(at[k + 2] + i);
         Rule::apply(V::load(at[0] + i), x, s, c, option);
         x.store(at[1] + i);
-        for (int k = 0; k < states; ++k) s[k].store(at[k + 2] + i);
+        if constexpr (states > 0)  // or g++ -O0 warns of a store from an empty array
+          for (int k = 0; k < states; ++k) s[k].store(at[k + 2] + i);
       }
       if (left == 0) return;
       if (at[0] == rest[0]) break;

@@ -242,9 +242,29 @@ VENTRAL_ALWAYS_INLINE Simd<T, I> series(const Simd<T, I>& x) {
 template <class T, class I>
 struct BitsOf {
   typedef typename FloatFormat<T>::Int Register __attribute__((vector_size(I::bytes)));
+  typedef std::make_unsigned_t<typename FloatFormat<T>::Int> Unsigned __attribute__((vector_size(I::bytes)));
 };
 template <class T, class I>
 using Bits = typename BitsOf<T, I>::Register;
+template <class T, class I>
+using UnsignedBits = typename BitsOf<T, I>::Unsigned;  // for sums that may wrap around
+
+/// x = 2^power rest with rest in [sqrt(1/2), sqrt(2)); x positive, normal and finite. Of other x something, without a trap.
+template <class T, class I>
+struct LogParts {
+  using V = Simd<T, I>;
+  using F = FloatFormat<T>;
+  V rest, power;
+
+  VENTRAL_ALWAYS_INLINE explicit LogParts(const V& x) {
+    using U = UnsignedBits<T, I>;
+    const V round = V::all(F::round);
+    const U bits = (U)x.v;
+    const Bits<T, I> n = (Bits<T, I>)(bits - (U{} + F::sqrt_half)) >> F::mantissa_bits;
+    rest = {(typename V::Register)(bits - ((U)n << F::mantissa_bits))};
+    power = V{(typename V::Register)((Bits<T, I>)round.v + n)} - round;
+  }
+};
 
 /// x = n ln(2) + r with |r| <= ln(2) / 2: `shifted` holds the whole number n in its last bits, `rest` is exp(r) - 1. For |x| < 1100.
 template <class T, class I>
@@ -265,7 +285,7 @@ template <class T, class I>
 VENTRAL_ALWAYS_INLINE Simd<T, I> times_power_of_2(const Simd<T, I>& shifted, T first) {
   using V = Simd<T, I>;
   const V one = V::all(first);
-  return {(typename V::Register)(((Bits<T, I>)shifted.v << FloatFormat<T>::mantissa_bits) + (Bits<T, I>)one.v)};
+  return {(typename V::Register)(((UnsignedBits<T, I>)shifted.v << FloatFormat<T>::mantissa_bits) + (UnsignedBits<T, I>)one.v)};
 }
 
 /// log(1 + f) for f in [-1/2, 1], as 2 atanh(f / (2 + f)).
@@ -281,11 +301,9 @@ template <class T, class I>
 VENTRAL_ALWAYS_INLINE Simd<T, I> log_of_normal(const Simd<T, I>& x, const Simd<T, I>* f) {
   using V = Simd<T, I>;
   using F = FloatFormat<T>;
-  const V round = V::all(F::round), one = V::all(1);
-  const Bits<T, I> bits = (Bits<T, I>)x.v, power = (bits - F::sqrt_half) >> F::mantissa_bits;
-  const V m{(typename V::Register)(bits - (power << F::mantissa_bits))};         // x / 2^power, in [sqrt(1/2), sqrt(2))
-  const V e = V{(typename V::Register)((Bits<T, I>)round.v + power)} - round;  // power as a number
-  const V rest = f ? V::select({e.v == V::zero().v}, *f, m - one) : m - one;
+  const LogParts<T, I> parts(x);
+  const V &e = parts.power, above_1 = parts.rest - V::all(1);
+  const V rest = f ? V::select({e.v == V::zero().v}, *f, above_1) : above_1;
   return multiply_add(e, V::all(F::ln2_high), multiply_add(e, V::all(F::ln2_low), log_near_1(rest)));
 }
 
@@ -307,13 +325,9 @@ template <class T, class I>
 VENTRAL_ALWAYS_INLINE Simd<T, I> log2(const Simd<T, I>& x) {
   using V = Simd<T, I>;
   using F = detail::FloatFormat<T>;
-  typedef typename F::Int Bits __attribute__((vector_size(I::bytes)));
-  const V round = V::all(F::round);
-  const Bits bits = (Bits)x.v, power = (bits - F::sqrt_half) >> F::mantissa_bits;
-  const V m{(typename V::Register)(bits - (power << F::mantissa_bits))};  // x / 2^power, in [sqrt(1/2), sqrt(2))
-  const V e = V{(typename V::Register)((Bits)round.v + power)} - round;   // power as a number
-  const V s = (m - V::all(1)) / (m + V::all(1)), z = s * s;
-  return s * detail::polynomial<detail::log2_coefficient, F::log_terms>(z) + e + (x - x);
+  const detail::LogParts<T, I> parts(x);
+  const V s = (parts.rest - V::all(1)) / (parts.rest + V::all(1)), z = s * s;
+  return s * detail::polynomial<detail::log2_coefficient, F::log_terms>(z) + parts.power + (x - x);
 }
 
 /// 2^t; t beyond the range of normal numbers counts as its end. NaN stays NaN. Relative error within two ulp.
@@ -321,7 +335,7 @@ template <class T, class I>
 VENTRAL_ALWAYS_INLINE Simd<T, I> exp2(const Simd<T, I>& t) {
   using V = Simd<T, I>;
   using F = detail::FloatFormat<T>;
-  typedef typename F::Int Bits __attribute__((vector_size(I::bytes)));
+  using Bits = detail::UnsignedBits<T, I>;
   const V round = V::all(F::round), low = V::all(F::lowest_power), high = V::all(F::highest_power);
   V u = V::select(t < low, low, t);
   u = V::select(u > high, high, u);

@@ -15,7 +15,7 @@ template <class T, int (*compare)(const T&, const T&)>
 [[gnu::cold]] std::vector<T*> sorted(std::vector<T>& items) {
   std::vector<T*> out(items.size());
   for (std::size_t i = 0; i < items.size(); ++i) out[i] = &items[i];
-  std::qsort(out.data(), out.size(), sizeof(T*), [](const void* a, const void* b) { return compare(**static_cast<T* const*>(a), **static_cast<T* const*>(b)); });
+  if (out.size() > 1) std::qsort(out.data(), out.size(), sizeof(T*), [](const void* a, const void* b) { return compare(**static_cast<T* const*>(a), **static_cast<T* const*>(b)); });
   return out;
 }
 template <class T>
