@@ -52,9 +52,7 @@ if(ventral_with_cuda)
   target_include_directories(ventral_cuda_headers INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/kernels>")
   target_compile_definitions(ventral_cuda_headers INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:VENTRAL_CUDA_DEVICE;VENTRAL_CUDA_HEADERS>")
   target_compile_options(ventral_cuda_headers INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20;--expt-relaxed-constexpr>")
-  target_link_libraries(ventral_cuda_headers INTERFACE ventral CUDA::cudart_static)
-  target_sources(ventral_cuda_headers INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/include/ventral/cpu/vector_kernels.cpp>"
-                                                "$<INSTALL_INTERFACE:${CMAKE_INSTALL_INCLUDEDIR}/ventral/cpu/vector_kernels.cpp>")  # what nvcc cannot read
+  target_link_libraries(ventral_cuda_headers INTERFACE ventral_kernels CUDA::cudart_static)  # nvcc's front end cannot read all of the CPU's kernels
 
   # ---- the kernels as a library, for includers with any C++20 compiler. Inside another project it is built only if something links it.
   file(GLOB ventral_cuda_sources CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/precompiled/*.cu")

@@ -3,7 +3,7 @@ include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 set(ventral_package_dir "${CMAKE_INSTALL_LIBDIR}/cmake/ventral")
 
-install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "vector_kernels.cpp")
+install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp")
 
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/kernels/ventral" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}" FILES_MATCHING PATTERN "*.hpp" PATTERN "*.cuh")
 
@@ -13,16 +13,15 @@ if(ventral_with_io)
   install(TARGETS ventral_io EXPORT ventral-io-targets)
   install(EXPORT ventral-io-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
 endif()
-set(ventral_any_machine ARCH_INDEPENDENT)
+install(TARGETS ventral_kernels EXPORT ventral-kernels-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+install(EXPORT ventral-kernels-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
 if(ventral_with_image)
   install(TARGETS ventral_image EXPORT ventral-image-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT ventral-image-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
-  set(ventral_any_machine "")
 endif()
 if(ventral_with_brain)
   install(TARGETS ventral_brain EXPORT ventral-brain-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT ventral-brain-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
-  set(ventral_any_machine "")
 endif()
 
 if(ventral_with_cuda)
@@ -30,12 +29,11 @@ if(ventral_with_cuda)
   install(EXPORT ventral-cuda_headers-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
   install(TARGETS ventral_cuda EXPORT ventral-cuda-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT ventral-cuda-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
-  set(ventral_any_machine "")
 endif()
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/ventral-config.cmake.in" "${PROJECT_BINARY_DIR}/ventral-config.cmake"
                               INSTALL_DESTINATION "${ventral_package_dir}" NO_SET_AND_CHECK_MACRO)
-write_basic_package_version_file("${PROJECT_BINARY_DIR}/ventral-config-version.cmake" COMPATIBILITY SameMinorVersion ${ventral_any_machine})
+write_basic_package_version_file("${PROJECT_BINARY_DIR}/ventral-config-version.cmake" COMPATIBILITY SameMinorVersion)
 install(FILES "${PROJECT_BINARY_DIR}/ventral-config.cmake" "${PROJECT_BINARY_DIR}/ventral-config-version.cmake" DESTINATION "${ventral_package_dir}")
 
 # The prefix of the .pc file follows from where it lies, so that an installed tree can be moved.

@@ -220,6 +220,25 @@ TEST_CASE("batch norm: a first value far from the others costs no precision") {
   CHECK(test::relative_error(r.dx, e.dx) < 2e-6);
 }
 
+TEST_CASE("batch norm: with running statistics, dx does not depend on x, be it infinite") {
+  for (const Format format : {Format::rows, Format::blocks}) {
+    BatchNorm2d<float> layer({.channels = 1, .use_running_statistics = true});
+    layer.weight.value.fill(2);
+    const auto make = [&] { return Tensor<float>::uninitialized({2, 1, 2, 2}, format); };
+    auto x = make(), y = make(), dy = make(), dx = make();
+    x.fill(1), dy.fill(0);
+    for (Index i = 0; i < 2; ++i)
+      for (Index j = 0; j < 4; ++j) dy.at(i, 0, j / 2, j % 2) = static_cast<float>(1 + 2 * i);
+    x.at(0, 0, 0, 0) = std::numeric_limits<float>::infinity(), x.at(1, 0, 1, 1) = std::numeric_limits<float>::quiet_NaN();
+    Pass<Cpu> pass(Mode::training);
+    layer.forward(x, y, pass);
+    Out<float> to = dx.ref();
+    layer.backward(x, y, dy, &to, pass);
+    for (Index i = 0; i < 2; ++i)
+      for (Index j = 0; j < 4; ++j) CHECK(dx.at(i, 0, j / 2, j % 2) == doctest::Approx(2 * (1 + 2 * static_cast<double>(i)) / std::sqrt(1 + 1e-5)));
+  }
+}
+
 TEST_CASE("batch norm: messages") {
   BatchNorm2d<float> layer({.channels = 4});
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) ==

@@ -93,6 +93,27 @@ TEST_CASE_TEMPLATE("DivisiveNorm: every kind of box agrees with a direct sum", S
   }
 }
 
+TEST_CASE_TEMPLATE("DivisiveNorm: all channels of a wide layer, whose rows are shorter than a register or two", T, float, double) {
+  for (const Shape shape : {Shape{1, 384, 13, 13}, {2, 512, 7, 7}, {1, 2048, 7, 7}, {1, 1500, 3, 3}, {1, 700, 40, 1}}) {
+    CAPTURE(shape);
+    const Index channels = shape[1], height = shape[2], width = shape[3], plane = height * width;
+    DivisiveNorm<T> layer({.channels = Reach(channels - 1, channels - 1), .height = 3, .width = 3});
+    const auto x = test::random_tensor<T>(shape, 1);
+    const auto y = test::run(layer, x);
+    std::vector<double> squares(static_cast<std::size_t>(shape[0] * plane));
+    for (Index i = 0; i < x.size(); ++i) squares[static_cast<std::size_t>(i / (channels * plane) * plane + i % plane)] += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+    double worst = 0;
+    for (Index i = 0; i < x.size(); ++i) {
+      const Index image = i / (channels * plane), row = i % plane / width, column = i % width;
+      double sum = 0;
+      for (Index r = std::max<Index>(0, row - 1); r <= std::min(height - 1, row + 1); ++r)
+        for (Index c = std::max<Index>(0, column - 1); c <= std::min(width - 1, column + 1); ++c) sum += squares[static_cast<std::size_t>(image * plane + r * width + c)];
+      worst = std::max(worst, std::abs(static_cast<double>(y[i]) - static_cast<double>(x[i]) / std::sqrt(1 + sum / (static_cast<double>(2 * channels - 1) * 9))));
+    }
+    CHECK(worst < (std::is_same_v<T, float> ? 3e-6 : 1e-12));
+  }
+}
+
 TEST_CASE_TEMPLATE("DivisiveNorm: float stays right element by element, 1e-3 next to 1e4", Space, VENTRAL_TEST_SPACES) {
   Random random(9);
   Tensor<double> x({1, 12, 17, 19});

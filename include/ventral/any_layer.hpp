@@ -67,7 +67,7 @@ class AnyLayer {
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e = {}) {
     model_->backward(x, y, dy, dx, pass, e);
   }
-  Index kept_bytes(const Shape& x, Format format, const Epilogue& e) const { return model_->kept_bytes(x, format, e); }
+  Index kept_bytes(const Shape& x, Format format, const Epilogue& e, Mode mode) const { return model_->kept_bytes(x, format, e, mode); }
   std::vector<NamedParameter<T, Space>> parameters() { return model_->parameters(); }
   std::vector<NamedBuffer<T, Space>> buffers() { return model_->buffers(); }
   void initialize(Random random) { model_->initialize(random); }
@@ -94,7 +94,7 @@ class AnyLayer {
     virtual std::vector<NamedBuffer<T, Space>> buffers() = 0;
     virtual void initialize(Random) = 0;
     virtual Index flops(const Shape&) const = 0;
-    virtual Index kept_bytes(const Shape&, Format, const Epilogue&) const = 0;
+    virtual Index kept_bytes(const Shape&, Format, const Epilogue&, Mode) const = 0;
     virtual ReceptiveField field_after(const ReceptiveField&) const = 0;
     virtual bool is_container() const = 0;
     virtual bool contents_train() const = 0;
@@ -120,8 +120,13 @@ class AnyLayer {
       else return false;
     }
     [[gnu::cold]] bool fuses([[maybe_unused]] const Epilogue& e, [[maybe_unused]] const Shape& x) const override {
-      if constexpr (requires { layer.fuses(e, x); }) return layer.fuses(e, x);
-      else return false;
+      if constexpr (requires { layer.fuses(e, x); }) {
+        static_assert(requires(L& l, In<T, Space> in, Out<T, Space> y, Out<T, Space>* dx, Pass<Space>& pass) { l.forward(in, y, pass, e), l.backward(in, in, in, dx, pass, e); },
+                      "a layer that fuses needs forward and backward with an Epilogue, see layer.hpp");
+        return layer.fuses(e, x);
+      } else {
+        return false;
+      }
     }
     void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass, const Epilogue& e) override {
       if constexpr (requires { layer.forward(x, y, pass, e); }) {
@@ -135,7 +140,9 @@ class AnyLayer {
       }
       layer.backward(x, y, dy, dx, pass);
     }
-    [[gnu::cold]] Index kept_bytes([[maybe_unused]] const Shape& x, [[maybe_unused]] Format format, [[maybe_unused]] const Epilogue& e) const override {
+    [[gnu::cold]] Index kept_bytes([[maybe_unused]] const Shape& x, [[maybe_unused]] Format format, [[maybe_unused]] const Epilogue& e, Mode mode) const override {
+      if constexpr (requires { layer.kept_bytes(x, format, mode); }) return layer.kept_bytes(x, format, mode);
+      if (mode == Mode::inference) return 0;
       if constexpr (requires { layer.kept_bytes(x, format, e); }) return layer.kept_bytes(x, format, e);
       else if constexpr (requires { layer.kept_bytes(x, format); }) return layer.kept_bytes(x, format);
       else return 0;

@@ -12,6 +12,7 @@ struct Epilogue {
   Pool pool = Pool::none;
   WindowPlan window = {};  ///< of the pooling
 
+  bool operator==(const Epilogue&) const = default;
   bool empty() const { return !relu && pool == Pool::none; }
 };
 

@@ -169,7 +169,8 @@ class Pass {
 ///   adds to the gradients of parameters that are not frozen.
 /// Optional members, found when present: parameters() and buffers() (names without the layer's own), initialize(Random) (fresh weights),
 /// flops(x shape) of a forward pass, window() (for receptive fields), is_view (y is x under another shape), kept_bytes(x shape, format
-/// of y): what it keeps in its pass for backward. Containers add trains() (any parameter inside is not frozen) and field_after(ReceptiveField).
+/// of y): what it keeps in its pass for backward. Containers have kept_bytes(x shape, format, mode) instead, as they keep something in inference too, and add
+/// trains() (any parameter inside is not frozen) and field_after(ReceptiveField).
 /// Optional members that let a network run it faster; shapes are those of x:
 /// - takes_blocks(shape): x, y and their gradients may all be in Format::blocks; prefers_blocks(shape): and it is faster so;
 ///   mixes_formats: and x and y may each have either format.

@@ -12,6 +12,7 @@ struct LayerTraits {
   bool takes_blocks = false;    ///< x, y and their gradients may all be in Format::blocks
   bool prefers_blocks = false;  ///< and it is faster so
   bool mixes_formats = false;   ///< and x and y may differ in format: it converts on the way
+  bool operator==(const LayerTraits&) const = default;
 };
 
 /// One step of a network's plan: a layer with those that became its epilogue, a view, or a change of format.
@@ -59,6 +60,7 @@ struct Plan {
   for (std::size_t i = 0; i < stages.size(); ++i) {
     PlannedStage s = stages[i];
     if (s.kind == PlannedStage::Kind::view) {
+      if (s.y.rank() == 0 || s.y[0] != s.x[0]) convert(Format::rows, s.first - 1, s.x);  // blocks are of whole images
       s.from = s.to = held;
       out.push_back(s);
       continue;

@@ -1,4 +1,5 @@
 #pragma once
+#include <atomic>
 #include <chrono>
 
 #include "ventral/any_layer.hpp"
@@ -39,18 +40,18 @@ class PlannedChain {
   PlannedChain() = default;
   /// Copies the layers, not the plans made of them.
   PlannedChain(const PlannedChain& o) : layers(o.layers) {}
-  PlannedChain(PlannedChain&&) noexcept = default;
+  PlannedChain(PlannedChain&& o) noexcept : layers(std::move(o.layers)) { o.changed(); }
   PlannedChain& operator=(const PlannedChain&) = delete;
 
   /// To be called when layers were added, replaced or removed: older plans are void.
-  void changed() { ++version_; }
+  void changed() { version_ = next(); }
 
   /// The plans made in a pass: one for each shape and use, of the last few.
   struct Plans {
     static constexpr std::size_t most = 6;
     Plan made[most];
     std::size_t count = 0;  // made so far; the oldest gives way
-    Plan* current = nullptr;
+    Plan* current = nullptr;  // of the last forward, if it went through
     std::vector<In<T, Space>> held;  // held[i] goes into stage i, the last one comes out
     StageTimes* times = nullptr;     // while a profile is taken: seconds of stage i forward and backward at 2 i and 2 i + 1
   };
@@ -60,14 +61,16 @@ class PlannedChain {
     Plan plan{.x = x, .from = from, .to = to, .keep = keep, .fuse = fuse, .version = version_};
     Shape shape = x;
     for (std::size_t i = 0; i < layers.size();) {
-      PlannedStage s{.first = static_cast<int>(i), .traits = layers[i].traits(shape), .x = shape, .y = layers[i].output_shape(shape)};
+      PlannedStage s{.first = static_cast<int>(i), .x = shape, .y = layers[i].output_shape(shape)};
+      s.traits = layers[i].traits(shape);
       if (s.traits.view) s.kind = PlannedStage::Kind::view;
       std::size_t next = i + 1;
       for (; fuse && !s.traits.view && next < layers.size(); ++next) {
         Epilogue e = s.epilogue;
+        const Shape y = layers[next].output_shape(s.y);  // first, as it checks the shape
         if (!layers[next].join(e, s.y) || !layers[i].fuses(e, s.x)) break;
         s.epilogue = e;
-        s.y = layers[next].output_shape(s.y);
+        s.y = y;
       }
       s.last = static_cast<int>(next) - 1;
       shape = s.y;
@@ -79,18 +82,19 @@ class PlannedChain {
     return plan;
   }
 
-  /// Bytes that the layers of a plan keep for backward, besides its arena.
+  /// Bytes that the layers of a plan keep in the pass, besides its arena.
   Index kept_by_layers(const Plan& plan) const {
     Index n = 0;
     for (const PlannedStage& s : plan.stages)
-      if (s.kind == PlannedStage::Kind::layer) n += layers[static_cast<std::size_t>(s.first)].kept_bytes(s.x, s.to, s.epilogue);
+      if (s.kind == PlannedStage::Kind::layer) n += layers[static_cast<std::size_t>(s.first)].kept_bytes(s.x, s.to, s.epilogue, plan.keep ? Mode::training : Mode::inference);
     return n;
   }
 
   /// Runs all stages; the last one writes to *y if given, unless it is a view. Plans.held notes what goes into each.
   In<T, Space> forward(In<T, Space> x, Out<T, Space>* y, Pass<Space>& pass, bool keep, bool fuse) {
-    const Plan& plan = plan_for(x, y, pass, keep, fuse);
     Plans& plans = pass.template memory_of<Plans>();
+    plans.current = nullptr;  // until all layers ran
+    Plan& plan = plan_for(x, y, plans, keep, fuse);
     std::vector<In<T, Space>>& held = plans.held;
     held.resize(plan.stages.size() + 1);
     held[0] = x;
@@ -107,6 +111,7 @@ class PlannedChain {
       }
       held[i + 1] = x;
     }
+    plans.current = &plan;
     return x;
   }
 
@@ -162,30 +167,31 @@ class PlannedChain {
 
  private:
   /// The plan for this input. Every shape is checked before any work.
-  Plan& plan_for(In<T, Space> x, Out<T, Space>* y, Pass<Space>& pass, bool keep, bool fuse) {
-    Plans& plans = pass.template memory_of<Plans>();
+  Plan& plan_for(In<T, Space> x, Out<T, Space>* y, Plans& plans, bool keep, bool fuse) const {
     const Format to = y ? y->format : Format::rows;
     for (std::size_t i = 0; i < std::min(plans.count, Plans::most); ++i) {
       Plan& p = plans.made[i];
-      if (p.x == x.shape && p.from == x.format && p.to == to && p.keep == keep && p.fuse == fuse && p.version == version_ && fits(p)) {
-        plans.current = &p;
-        return p;
-      }
+      if (p.x == x.shape && p.from == x.format && p.to == to && p.keep == keep && p.fuse == fuse && p.version == version_ && fits(p)) return p;
     }
-    plans.current = nullptr;  // as making one may throw
     Plan& fresh = plans.made[plans.count % Plans::most];
     fresh = plan(x.shape, x.format, to, keep, fuse, y != nullptr);
     ++plans.count;
-    plans.current = &fresh;
     return fresh;
   }
   /// Whether the layers still give the shapes of a plan: containers among them may have changed.
   bool fits(const Plan& plan) const {
     for (const PlannedStage& s : plan.stages) {
       Shape shape = s.x;
-      if (s.kind != PlannedStage::Kind::conversion)
-        for (int i = s.first; i <= s.last; ++i) shape = layers[static_cast<std::size_t>(i)].output_shape(shape);
-      if (shape != s.y) return false;
+      if (s.kind == PlannedStage::Kind::conversion) continue;
+      Epilogue e;
+      for (int i = s.first; i <= s.last; ++i) {
+        const auto& layer = layers[static_cast<std::size_t>(i)];
+        const Shape y = layer.output_shape(shape);
+        if (i > s.first && !layer.join(e, shape)) return false;
+        shape = y;
+      }
+      const auto& first = layers[static_cast<std::size_t>(s.first)];
+      if (shape != s.y || !(first.traits(s.x) == s.traits) || !(e == s.epilogue) || (!e.empty() && !first.fuses(e, s.x))) return false;
     }
     return true;
   }
@@ -207,7 +213,11 @@ class PlannedChain {
   }
   bool trains(const PlannedStage& s) const { return s.kind == PlannedStage::Kind::layer && layers[static_cast<std::size_t>(s.first)].trains(); }
 
-  unsigned version_ = 0;  // counts changes of the layers
+  static unsigned next() {
+    static std::atomic<unsigned> last{0};
+    return ++last;
+  }
+  unsigned version_ = next();  // another one for each state of the layers of any chain
 };
 
 }  // namespace ventral::inline v0::detail

@@ -74,7 +74,7 @@ struct ProfileOptions {
 };
 
 /// Runs the network on x and measures each stage against the machine's limits. Inference, or training steps with a random gradient by the output:
-/// gradients of the parameters are changed, parameters are not. How to read it: docs/performance.md.
+/// gradients of the parameters, running statistics and the number of the random step change, parameters do not. How to read it: docs/performance.md.
 template <class T, class SpaceType>
 Profile Sequential<T, SpaceType>::profile(In<T, Cpu> x, const ProfileOptions& o) {
   static_assert(std::is_same_v<SpaceType, Cpu>, "profile() measures the CPU; on a GPU use nsys");

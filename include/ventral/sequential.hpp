@@ -111,16 +111,16 @@ class Sequential {
 
   // ---- running
 
-  /// Runs the network on x [N,...] and returns the last activation, which lives until the next forward. In training, x must live until backward.
+  /// Runs the network on x [N,...] and returns the last activation, which lives until the next forward. x must live until backward and the last activation().
   In<T, Space> forward(In<T, Space> x, Mode mode = Mode::inference, Keep keep = Keep::output) {
     Run& run = this->run();
     run.pass.start(mode, seed_, step_);
     run.kept_all = mode == Mode::training || keep == Keep::activations;
     run.input = x;
     run.done = false;
-    if (mode == Mode::training) ++step_;
     const In<T, Space> y = chain_.forward(x, nullptr, run.pass, run.kept_all, keep == Keep::output);
     run.done = true;
+    if (mode == Mode::training) ++step_;
     return y;
   }
   In<T, Space> forward(In<T, Space> x, Keep keep) { return forward(x, Mode::inference, keep); }
@@ -134,7 +134,8 @@ class Sequential {
     backward_top(dy, &dx);
   }
 
-  /// The activation of a layer in the last forward pass, which must have kept it (training, or Keep::activations).
+  /// The activation of a layer in the last forward pass, which must have kept it (training, or Keep::activations). After training, that of a layer inside a
+  /// fused stage is computed again from the stage's input, with the weights as they are now.
   In<T, Space> activation(std::string_view name) {
     const std::size_t i = position(name);
     Run& run = this->run();
@@ -176,23 +177,25 @@ class Sequential {
     bool takes = !chain_.layers.empty();
     Shape s = x;
     for (const auto& l : chain_.layers) {
+      const Shape y = l.output_shape(s);  // first, as it checks the shape
       const detail::LayerTraits t = l.traits(s);
       takes = takes && (t.takes_blocks || t.view);
-      s = l.output_shape(s);
+      s = y;
     }
     return takes;
   }
   bool prefers_blocks(const Shape& x) const {
     Shape s = x;
     for (const auto& l : chain_.layers) {
+      const Shape y = l.output_shape(s);
       if (l.traits(s).prefers_blocks) return true;
-      s = l.output_shape(s);
+      s = y;
     }
     return false;
   }
   static constexpr bool mixes_formats = true;
-  Index kept_bytes(const Shape& x, Format format) const {
-    const detail::Plan plan = chain_.plan(x, format, format, true, true, true);
+  Index kept_bytes(const Shape& x, Format format, Mode mode) const {
+    const detail::Plan plan = chain_.plan(x, format, format, mode == Mode::training, true, true);
     return plan.bytes + chain_.kept_by_layers(plan);
   }
 
@@ -250,12 +253,12 @@ class Sequential {
     step_ = step;
   }
 
-  /// The bytes that forward and backward will hold for an input of this shape, known before the first step. Not counted: temporary memory of the kernels,
-  /// one for each thread and shared by all networks, and what an optimizer keeps.
+  /// The bytes that forward and backward will hold for an input of this shape, known before the first step. Not counted: temporary memory, of the kernels
+  /// (one for each thread, shared by all networks) and of layers (the largest one's), and what an optimizer keeps.
   [[gnu::cold]] NetworkMemory memory(const Shape& x, Mode mode = Mode::training) {
     const bool training = mode == Mode::training;
     const detail::Plan plan = chain_.plan(x, Format::rows, Format::rows, training, true, false);
-    NetworkMemory m{.arena = plan.bytes, .kept = training ? chain_.kept_by_layers(plan) : 0};
+    NetworkMemory m{.arena = plan.bytes, .kept = chain_.kept_by_layers(plan)};
     for (const auto& p : parameters()) {
       const Index n = p.parameter->value.size() * static_cast<Index>(sizeof(T));
       m.parameters += n;

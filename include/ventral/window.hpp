@@ -55,6 +55,7 @@ struct Window {
 struct WindowAxis {
   Index in = 0, out = 0, kernel = 1, stride = 1, before = 0, after = 0, dilation = 1;
 
+  bool operator==(const WindowAxis&) const = default;
   /// Rows from the first to the last tap: (kernel - 1) dilation + 1.
   constexpr Index span() const { return (kernel - 1) * dilation + 1; }
   /// Position of tap 0 of output o; may be negative (in the padding).
@@ -70,6 +71,7 @@ struct WindowAxis {
 /// A window placed on an image of given height and width.
 struct WindowPlan {
   WindowAxis h, w;
+  bool operator==(const WindowPlan&) const = default;
 };
 
 namespace detail {

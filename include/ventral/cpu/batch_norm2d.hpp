@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/lanes.hpp"
 #include "ventral/cpu/scratch.hpp"
 
@@ -160,7 +161,7 @@ class ChannelPass {
   void map(Index p, const ChannelMap<T>& m) const {
     T* const out = out_ + p * s_.cells;
     map_(m, x_ + p * s_.cells, Gradient ? dy_ + p * s_.cells : nullptr, out, s_.cells);
-    if (Gradient && s_.partial(p))
+    if (s_.partial(p))  // 0 in gradients; elsewhere lest they grow from layer to layer
       for (Index i = 0; i < s_.cells; i += block_images) std::fill(out + i + s_.used, out + i + block_images, T(0));
   }
   /// Whether a channel is a chunk: then its second pass finds it in cache. Short planes far apart are worth that in a small cache only.
@@ -308,16 +309,29 @@ void batch_norm_backward(Stream, bool batch, In<double> statistics, In<T> w, In<
   const double* const mean_of = statistics.data;
   const bool sums_wanted = (batch && dx.data) || dw.data || db.data;
   const auto center_of = [&](Index c) { return static_cast<T>(mean_of[c]); };
-  detail::ChannelPass<T, true>(s, x.data, dy.data, dx.data).run(sums_wanted, center_of, [&](Index c, T, const detail::ChannelSums& sums) {
+  detail::ChannelPass<T, true>(s, x.data, dy.data, batch ? dx.data : nullptr).run(sums_wanted, center_of, [&](Index c, T, const detail::ChannelSums& sums) {
     const detail::SplitMean<T> mean(mean_of[c]);
     const double inverse = mean_of[s.channels + c], scale = inverse * (w.data ? static_cast<double>(w.data[c]) : 1);
     const double projected = sums.b - mean.rest * sums.a;  // sum of dy (x - mean)
     if (dw.data) dw.data[c] += static_cast<T>(projected * inverse);
     if (db.data) db.data[c] += static_cast<T>(sums.a);
-    if (!batch) return detail::ChannelMap<T>{T(0), static_cast<T>(scale), T(0), T(0)};
+    if (!batch) return detail::ChannelMap<T>{};
     const double slope = -scale * inverse * inverse * projected / s.values;
     return detail::ChannelMap<T>{mean.center, static_cast<T>(scale), static_cast<T>(slope), static_cast<T>(-scale * sums.a / s.values - slope * mean.rest)};
   });
+  if (batch || !dx.data) return;
+  detail::ChannelPass<T, false>(s, dy.data, nullptr, dx.data).run(false, [](Index) { return T(0); }, [&](Index c, T, const detail::ChannelSums&) {
+    return detail::ChannelMap<T>{T(0), static_cast<T>(mean_of[s.channels + c] * (w.data ? static_cast<double>(w.data[c]) : 1)), T(0), T(0)};
+  });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_BATCH_NORM(T) \
+  VENTRAL_COMPILED(void batch_norm_train<T>(Stream, double, double, In<T>, In<T>, In<T>, Out<T>, Out<double>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void batch_norm_forward<T>(Stream, In<double>, In<T>, In<T>, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void batch_norm_backward<T>(Stream, bool, In<double>, In<T>, In<T>, In<T>, Out<T>, Out<T>, Out<T>))
+VENTRAL_BATCH_NORM(float)
+VENTRAL_BATCH_NORM(double)
+#undef VENTRAL_BATCH_NORM
 
 }  // namespace ventral::inline v0::cpu

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/simd.hpp"
 #include "ventral/epilogue.hpp"
 #include "ventral/format.hpp"
@@ -175,12 +176,12 @@ struct PoolTileKernel {
   static void largest_of_four(const float* x, float& best, std::int32_t& where) {
     best = x[0], where = 0;
     for (std::int32_t p = 1; p < 4; ++p)
-      if (best == best && !(x[p * block_images] <= best)) best = x[p * block_images], where = p;
+      if (const float v = x[p * block_images]; v != v || v > best) best = v, where = p;
   }
   template <class S, class W>
   static VENTRAL_ALWAYS_INLINE void finish(const PoolTile& t, const S& best, const W& where, Index o, Index lane) {
     (t.relu ? max(S::zero(), best) : best).store(t.y + o * t.y_plane + lane);
-    if (t.winners) store_bytes<S>(t.relu ? (best.v <= S::zero().v ? W{} + 255 : where) : where, t.winners + o * t.winners_plane + lane);
+    if (t.winners) store_bytes<S>(t.relu ? (best.v > S::zero().v ? where : W{} + 255) : where, t.winners + o * t.winners_plane + lane);
   }
   /// The byte of a mean holds a bit for each of the four that ReLU lets through.
   template <class S>
@@ -191,7 +192,7 @@ struct PoolTileKernel {
       W open = W{}, bit = W{} + 1;
       VENTRAL_UNROLL for (Index p = 0; p < 4; ++p) {
         S v = S::load(t.x + o * four + p * block_images + lane);
-        open = v.v <= S::zero().v ? open : open + bit;
+        open = v.v > S::zero().v ? open + bit : open;
         bit = bit + bit;
         sum = sum + (t.relu ? max(S::zero(), v) : v);
       }
@@ -351,8 +352,7 @@ struct BlockKernels {
 };
 
 /// The kernels of a level, by default of the one in use.
-#if defined(__CUDACC__)
-// nvcc's front end cannot read shuffles and comparisons of registers: cpu/vector_kernels.cpp defines this for files that nvcc compiles.
+#if defined(VENTRAL_KERNELS_ELSEWHERE)
 const BlockKernels& block_kernels(SimdLevel level = simd_level());
 #else
 inline BlockKernels::BlockKernels(SimdLevel level) {

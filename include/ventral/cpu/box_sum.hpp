@@ -156,7 +156,8 @@ struct BoxTiles {
     if (images * channels * rows * row == 0) return;
     unit = flat ? least_line : 1;
     const Index most = flat ? flat_tile : std::max({Index{1}, high.extent() - 1, cache / (2 * deep.extent() + 3) / row - 2 * (high.extent() - 1)});
-    tiles = (rows + most - 1) / most;
+    const Index fewest = flat ? 1 : (least_line + row - 1) / row;  // rows that fill a line
+    tiles = std::min((rows + most - 1) / most, std::max(Index{1}, rows / fewest));
   }
 
   Index plane() const { return rows * row; }

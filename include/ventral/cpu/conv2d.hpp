@@ -1,6 +1,7 @@
 #pragma once
 #include <type_traits>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/conv2d_blocks.hpp"
 #include "ventral/cpu/conv_frame.hpp"
 #include "ventral/cpu/gemm.hpp"
@@ -99,7 +100,7 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
   if (is_pointwise(Pointwise::images, plan, groups, dx.shape, dy.format, dx.format) && s.outputs > 0) return pointwise_backward_input<T>(w, dy, dx);
   if constexpr (std::is_same_v<T, float>)
     if (runs_in_blocks<T>(plan, s, dx.format, dy.format, s.channels >= 4 || groups > 1))
-      return conv2d_backward_fused(stream, plan, groups, {nullptr, dx.shape, dx.format}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
+      return conv2d_backward_fused<float>(stream, plan, groups, {nullptr, dx.shape, dx.format}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
   const auto& kernels = matrix_kernels<T>();
   if (s.empty()) return static_cast<void>(std::fill_n(dx.data, dx.size(), T(0)));
   if (covers_image(plan, groups)) return gemm<T>(stream, s.images, s.depth(), s.outputs, 1, {dy.data, s.outputs}, {w.data, s.depth()}, 0, dx.data, s.depth());
@@ -271,7 +272,7 @@ void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups,
   if (is_pointwise(Pointwise::weights, plan, groups, x.shape, x.format, dy.format) && s.outputs > 0) return pointwise_backward_weight<T>(x, dy, dw);
   if constexpr (std::is_same_v<T, float>)
     if (runs_in_blocks<T>(plan, s, x.format, dy.format, s.channels >= 8 || plan.w.stride == 1 || groups > 1))
-      return conv2d_backward_fused(stream, plan, groups, x, In<T>(dw), {}, {}, dy, {}, nullptr, &dw, nullptr);
+      return conv2d_backward_fused<float>(stream, plan, groups, x, In<T>(dw), {}, {}, dy, {}, nullptr, &dw, nullptr);
   if (s.empty()) return;
   if (covers_image(plan, groups))
     return gemm<T>(stream, s.outputs, s.depth(), s.images, 1, {dy.data, s.outputs, true}, {x.data, s.depth()}, 1, dw.data, s.depth());
@@ -307,5 +308,15 @@ void add_channel_bias(Stream, In<T> b, Out<T> y) {
     detail::matrix_kernels<T>().shift_rows(1, pixels, row, pixels, b.data[i % channels], row, pixels);
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_CONVOLUTION(T) \
+  VENTRAL_COMPILED(void conv2d_forward<T>(Stream, const WindowPlan&, Index, In<T>, In<T>, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void conv2d_backward_input<T>(Stream, const WindowPlan&, Index, In<T>, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void conv2d_backward_weight<T>(Stream, const WindowPlan&, Index, In<T>, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void conv2d_backward_bias<T>(Stream, In<T>, Out<T>))
+VENTRAL_CONVOLUTION(float)
+VENTRAL_CONVOLUTION(double)
+#undef VENTRAL_CONVOLUTION
 
 }  // namespace ventral::inline v0::cpu

@@ -1,4 +1,5 @@
 #pragma once
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/conv2d_pointwise.hpp"
 #include "ventral/cpu/conv_frame.hpp"
 #include "ventral/cpu/convert.hpp"
@@ -525,9 +526,9 @@ inline bool fuses_in_conv2d(const Epilogue& e, const WindowPlan&) {
 
 /// y = pool(relu(conv(x, w) + b)), each of the two if e has it. x [N,C,H,W], w [O,C/groups,kh,kw], b [O] or absent (null), y as after the epilogue; x and y
 /// in rows or blocks. `winners`, in the layout of y in blocks, is for backward, null if there will be none: of a maximum 0 to 3, the first place of
-/// it in row-major order, or 255 where ReLU blocks it; of a mean a bit for each place that ReLU lets through. A NaN is a maximum.
-inline void conv2d_forward_fused(Stream, const WindowPlan& plan, Index groups, In<float> x, In<float> w, In<float> b, const Epilogue& e,
-                                 Out<unsigned char> winners, Out<float> y) {
+/// it in row-major order, the last of several NaNs, or 255 where ReLU blocks it, as it does a NaN; of a mean a bit for each place that ReLU lets through.
+template <class T = float>
+void conv2d_forward_fused(Stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, const Epilogue& e, Out<unsigned char> winners, Out<T> y) {
   if (winograd_pays(plan, groups, x.shape, w.shape[0])) return winograd_forward({}, plan, x, w, b, e, winners, y);
   if (e.pool == Epilogue::Pool::none && w.shape[0] > 0 && detail::is_pointwise(detail::Pointwise::images, plan, groups, x.shape, x.format, y.format))
     return detail::pointwise_forward<float>(x, w, b, e.relu, y);
@@ -536,15 +537,16 @@ inline void conv2d_forward_fused(Stream, const WindowPlan& plan, Index groups, I
 
 /// The gradients of conv2d_forward_fused, each if not null: dx is overwritten, dw and db are added to. y is what forward wrote (read for ReLU without
 /// pooling only). The gradient before the epilogue is written once for a block of images, in cache; dx, dw and db are taken from it there.
-inline void conv2d_backward_fused(Stream, const WindowPlan& plan, Index groups, In<float> x, In<float> w, In<float> y, In<unsigned char> winners, In<float> dy,
-                                  const Epilogue& e, Out<float>* dx, Out<float>* dw, Out<float>* db) {
+template <class T = float>
+void conv2d_backward_fused(Stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> y, In<unsigned char> winners, In<T> dy, const Epilogue& e,
+                           Out<T>* dx, Out<T>* dw, Out<T>* db) {
   using namespace detail;
   if (dx && winograd_pays(plan, groups, x.shape, w.shape[0])) {
-    winograd_backward_fused({}, plan, x, w, y, winners, dy, e, dx, nullptr, nullptr);
+    winograd_backward_fused<float>({}, plan, x, w, y, winners, dy, e, dx, nullptr, nullptr);
     dx = nullptr;
   }
   if ((dw || db) && winograd_weight_pays(plan, groups, x.shape, w.shape[0])) {
-    winograd_backward_fused({}, plan, x, w, y, winners, dy, e, nullptr, dw, db);
+    winograd_backward_fused<float>({}, plan, x, w, y, winners, dy, e, nullptr, dw, db);
     dw = db = nullptr;
   }
   const bool plain = e.empty() && dy.size() > 0;
@@ -559,5 +561,9 @@ inline void conv2d_backward_fused(Stream, const WindowPlan& plan, Index groups, 
   if (!dx && !dw && db && plain) return conv2d_backward_bias<float>({}, dy, *db);
   if (dx || dw || db) backward_in_blocks({block_kernels(), plan, ConvSizes(plan, groups, x.shape, w.shape[0]), x, w, y, winners.data, dy, e, dx, dw, db});
 }
+
+// In the library ventral::kernels.
+VENTRAL_COMPILED(void conv2d_forward_fused<float>(Stream, const WindowPlan&, Index, In<float>, In<float>, In<float>, const Epilogue&, Out<unsigned char>, Out<float>))
+VENTRAL_COMPILED(void conv2d_backward_fused<float>(Stream, const WindowPlan&, Index, In<float>, In<float>, In<float>, In<unsigned char>, In<float>, const Epilogue&, Out<float>*, Out<float>*, Out<float>*))
 
 }  // namespace ventral::inline v0::cpu

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "ventral/cpu/block_kernels.hpp"
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/tensor.hpp"
 
@@ -127,8 +128,7 @@ struct LaneKernels {
 };
 
 /// Between rows and lanes. AVX2 has nothing over registers of 16 bytes here: it would fill them by as many loads.
-#if defined(__CUDACC__)
-// nvcc's front end cannot read shuffles and comparisons of registers: cpu/vector_kernels.cpp defines it for files that nvcc compiles.
+#if defined(VENTRAL_KERNELS_ELSEWHERE)
 const LaneKernels& lane_kernels(SimdLevel level = simd_level());
 #else
 inline const LaneKernels& lane_kernels(SimdLevel level = simd_level()) {
@@ -171,5 +171,12 @@ void convert(Stream, In<T> x, Out<T> y) {
     else detail::lanes_to_rows(valid, count, x.data + in_lanes, y.data + in_rows, image);
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_CONVERSION(T) \
+  VENTRAL_COMPILED(void convert<T>(Stream, In<T>, Out<T>))
+VENTRAL_CONVERSION(float)
+VENTRAL_CONVERSION(double)
+#undef VENTRAL_CONVERSION
 
 }  // namespace ventral::inline v0::cpu

@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ventral/cpu/box_sum.hpp"
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/vector_math.hpp"
 #include "ventral/tensor.hpp"
 
@@ -459,5 +460,14 @@ void divisive_norm_parameter_backward(Stream, const DivisiveRule& rule, In<T> k,
   collect(alpha, 0, 1, dalpha);
   collect(beta, 0, 2, dbeta);
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_DIVISIVE_NORM(T) \
+  VENTRAL_COMPILED(void divisive_norm_forward<T>(Stream, const DivisiveRule&, In<T>, In<T>, In<T>, In<T>, Out<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void divisive_norm_backward<T>(Stream, const DivisiveRule&, In<T>, In<T>, In<T>, In<T>, In<T>, In<T>, In<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void divisive_norm_parameter_backward<T>(Stream, const DivisiveRule&, In<T>, In<T>, In<T>, In<T>, In<T>, In<T>, Out<double>, Out<T>, Out<T>, Out<T>))
+VENTRAL_DIVISIVE_NORM(float)
+VENTRAL_DIVISIVE_NORM(double)
+#undef VENTRAL_DIVISIVE_NORM
 
 }  // namespace ventral::inline v0::cpu

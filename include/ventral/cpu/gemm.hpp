@@ -2,6 +2,7 @@
 #include <optional>
 #include <span>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/packing.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/scratch.hpp"
@@ -280,5 +281,12 @@ void gemm(Stream, Index m, Index n, Index k, std::type_identity_t<T> alpha, std:
           std::type_identity_t<T> beta, T* c, Index c_stride, std::type_identity_t<GemmEpilogue<T>> epilogue = {}) {
   detail::gemm<T>(detail::matrix_kernels<T>(), {m, n, k, alpha, a, b, beta, c, c_stride, epilogue});
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_GEMM(T) \
+  VENTRAL_COMPILED(void gemm<T>(Stream, Index, Index, Index, T, Matrix<T>, Matrix<T>, T, T*, Index, GemmEpilogue<T>))
+VENTRAL_GEMM(float)
+VENTRAL_GEMM(double)
+#undef VENTRAL_GEMM
 
 }  // namespace ventral::inline v0::cpu

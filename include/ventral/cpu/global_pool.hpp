@@ -2,6 +2,7 @@
 #include <cstdint>
 #include <limits>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/pool2d.hpp"
 
 namespace ventral::inline v0::cpu {
@@ -155,5 +156,14 @@ void global_mean_pool_backward(Stream, In<T> dy, Out<T> dx) {
 #if !defined(__clang__)
 #pragma GCC diagnostic pop
 #endif
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_GLOBAL_POOLING(T) \
+  VENTRAL_COMPILED(void global_max_pool_forward<T>(Stream, In<T>, Out<T>, Out<std::int32_t>)) \
+  VENTRAL_COMPILED(void global_mean_pool_forward<T>(Stream, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void global_mean_pool_backward<T>(Stream, In<T>, Out<T>))
+VENTRAL_GLOBAL_POOLING(float)
+VENTRAL_GLOBAL_POOLING(double)
+#undef VENTRAL_GLOBAL_POOLING
 
 }  // namespace ventral::inline v0::cpu

@@ -1,4 +1,5 @@
 #pragma once
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/gemm.hpp"
 
 namespace ventral::inline v0::cpu {
@@ -105,5 +106,13 @@ void linear_backward(Stream, In<T> x, In<T> y, In<T> w, In<T> dy, Out<T>* gated,
   if (dx) detail::gemm(kernels, detail::linear_dx(w, slope, *dx));
   if (dw) detail::gemm(kernels, detail::linear_dw(x, slope, *dw));
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_LINEAR(T) \
+  VENTRAL_COMPILED(void linear_forward<T>(Stream, In<T>, In<T>, In<T>, Out<T>, bool)) \
+  VENTRAL_COMPILED(void linear_backward<T>(Stream, In<T>, In<T>, In<T>, In<T>, Out<T>*, Out<T>*, Out<T>*, Out<T>*))
+VENTRAL_LINEAR(float)
+VENTRAL_LINEAR(double)
+#undef VENTRAL_LINEAR
 
 }  // namespace ventral::inline v0::cpu

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/vector_math.hpp"
 #include "ventral/tensor.hpp"
@@ -217,5 +218,13 @@ void local_contrast_backward(Stream, const ContrastRule& rule, In<T> y, In<T> dy
     }
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_CONTRAST(T) \
+  VENTRAL_COMPILED(void local_contrast_forward<T>(Stream, const ContrastRule&, In<T>, Out<T>, Out<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void local_contrast_backward<T>(Stream, const ContrastRule&, In<T>, In<T>, In<T>, In<T>, Out<T>, Out<T>))
+VENTRAL_CONTRAST(float)
+VENTRAL_CONTRAST(double)
+#undef VENTRAL_CONTRAST
 
 }  // namespace ventral::inline v0::cpu

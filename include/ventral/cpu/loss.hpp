@@ -2,6 +2,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/softmax.hpp"
 #include "ventral/tensor.hpp"
@@ -253,5 +254,12 @@ double class_hinge(Stream, double margin, bool tie_counts, double scale, In<T> x
     return sum;
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_CROSS_ENTROPY(T) \
+  VENTRAL_COMPILED(double softmax_cross_entropy<T>(Stream, double, Index, double, In<T>, In<std::int32_t>, In<T>, Out<double>, Out<T>, Out<T>))
+VENTRAL_CROSS_ENTROPY(float)
+VENTRAL_CROSS_ENTROPY(double)
+#undef VENTRAL_CROSS_ENTROPY
 
 }  // namespace ventral::inline v0::cpu

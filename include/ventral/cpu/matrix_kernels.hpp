@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/simd.hpp"
 
 namespace ventral::inline v0::cpu {
@@ -373,6 +374,8 @@ const MatrixKernels<T>& matrix_kernels(SimdLevel level = simd_level()) {
   static const MatrixKernels<T> kernels[] = {MatrixKernels<T>(SimdLevel::baseline), MatrixKernels<T>(SimdLevel::avx2), MatrixKernels<T>(SimdLevel::avx512)};
   return kernels[static_cast<int>(level)];
 }
+VENTRAL_COMPILED(const MatrixKernels<float>& matrix_kernels<float>(SimdLevel))
+VENTRAL_COMPILED(const MatrixKernels<double>& matrix_kernels<double>(SimdLevel))
 
 }  // namespace detail
 

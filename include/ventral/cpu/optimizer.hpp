@@ -5,6 +5,7 @@
 #include <initializer_list>
 #include <vector>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/vector_math.hpp"
 #include "ventral/tensor.hpp"
@@ -294,5 +295,15 @@ void limit_values(Stream, double limit, Out<T> x) {
     });
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_UPDATES(T) \
+  VENTRAL_COMPILED(void sgd_update<T>(Stream, const SGDStep&, In<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void adam_update<T>(Stream, const AdamStep&, In<T>, Out<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void rmsprop_update<T>(Stream, const RMSPropStep&, In<T>, Out<T>, Out<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void adagrad_update<T>(Stream, const AdagradStep&, In<T>, Out<T>, Out<T>))
+VENTRAL_UPDATES(float)
+VENTRAL_UPDATES(double)
+#undef VENTRAL_UPDATES
 
 }  // namespace ventral::inline v0::cpu

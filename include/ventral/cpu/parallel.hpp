@@ -54,7 +54,7 @@ class ThreadPool {
       wake_.notify_all();
     }
     take_chunks();
-    for (int spin = 0; working_.load(std::memory_order_acquire) > 0; ++spin) pause(spin);
+    for (unsigned spin = 0; working_.load(std::memory_order_acquire) > 0; ++spin) pause(spin);
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
 
@@ -62,7 +62,7 @@ class ThreadPool {
   ThreadPool& operator=(const ThreadPool&) = delete;
 
  private:
-  static constexpr int spins_before_sleep = 20000;
+  static constexpr unsigned spins_before_sleep = 20000;
 
   ThreadPool() : wanted_(default_threads()) {}
   ~ThreadPool() { stop_workers(); }
@@ -82,7 +82,7 @@ class ThreadPool {
     return inside;
   }
 
-  static void pause(int spin) {
+  static void pause(unsigned spin) {
 #if defined(__x86_64__) || defined(__i386__)
     if (spin % 64 != 63) return __builtin_ia32_pause();
 #endif
@@ -103,7 +103,7 @@ class ThreadPool {
 
   void worker(unsigned seen) {
     for (;;) {
-      for (int spin = 0; ticket_.load(std::memory_order_acquire) == seen && spin < spins_before_sleep; ++spin) pause(spin);
+      for (unsigned spin = 0; ticket_.load(std::memory_order_acquire) == seen && spin < spins_before_sleep; ++spin) pause(spin);
       if (ticket_.load(std::memory_order_acquire) == seen) {
         std::unique_lock hold(mutex_);
         sleepers_.fetch_add(1);

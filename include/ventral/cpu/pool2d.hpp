@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdint>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/pool_rows.hpp"
 #include "ventral/cpu/scratch.hpp"
 #include "ventral/window.hpp"
@@ -513,5 +514,17 @@ void lp_pool_backward(Stream, const WindowPlan& plan, double p, In<T> x, In<T> y
       }
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_POOLING(T) \
+  VENTRAL_COMPILED(void max_pool_forward<T>(Stream, const WindowPlan&, In<T>, Out<T>, Out<T>)) \
+  VENTRAL_COMPILED(void max_pool_backward<T>(Stream, const WindowPlan&, In<T>, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void mean_pool_forward<T>(Stream, const WindowPlan&, bool, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void mean_pool_backward<T>(Stream, const WindowPlan&, bool, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void lp_pool_forward<T>(Stream, const WindowPlan&, double, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void lp_pool_backward<T>(Stream, const WindowPlan&, double, In<T>, In<T>, In<T>, Out<T>))
+VENTRAL_POOLING(float)
+VENTRAL_POOLING(double)
+#undef VENTRAL_POOLING
 
 }  // namespace ventral::inline v0::cpu

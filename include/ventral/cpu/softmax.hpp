@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/scratch.hpp"
 #include "ventral/cpu/vector_math.hpp"
@@ -243,5 +244,15 @@ template <class T>
 void log_softmax_backward(Stream, int axis, In<T> y, In<T> dy, Out<T> dx) {
   detail::softmax_lines_backward<true, T>(axis, y, dy, dx);
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_SOFTMAX(T) \
+  VENTRAL_COMPILED(void softmax_forward<T>(Stream, int, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void softmax_backward<T>(Stream, int, In<T>, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void log_softmax_forward<T>(Stream, int, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void log_softmax_backward<T>(Stream, int, In<T>, In<T>, Out<T>))
+VENTRAL_SOFTMAX(float)
+VENTRAL_SOFTMAX(double)
+#undef VENTRAL_SOFTMAX
 
 }  // namespace ventral::inline v0::cpu

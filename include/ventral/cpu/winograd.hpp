@@ -4,6 +4,7 @@
 #include <cstdlib>
 #include <string_view>
 
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/convert.hpp"
 #include "ventral/cpu/packing.hpp"
 #include "ventral/cpu/parallel.hpp"
@@ -421,8 +422,8 @@ inline bool winograd_weight_pays(const WindowPlan& plan, Index groups, const Sha
 /// Windows 3 x 3, stride and dilation 1; x [N,C,H,W], w [O,C,3,3], b [O] or null, y [N,O,H',W'] or pooled 2 x 2, each in either format. `winners`, where
 /// not null: a byte for each pooled output, in blocks, for backward. Rounding errors are larger than those of the direct convolution, see
 /// docs/numerics.md, and a number that is not finite spreads to the outputs of its tile.
-inline void winograd_forward(Stream, const WindowPlan& plan, In<float> x, In<float> w, In<float> b, const Epilogue& epilogue, Out<unsigned char> winners,
-                             Out<float> y) {
+template <class T = float>
+void winograd_forward(Stream, const WindowPlan& plan, In<T> x, In<T> w, In<T> b, const Epilogue& epilogue, Out<unsigned char> winners, Out<T> y) {
   using namespace detail;
   if (y.size() == 0) return;
   const WinogradTiles tiles(winograd_tile(), x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out);
@@ -431,8 +432,9 @@ inline void winograd_forward(Stream, const WindowPlan& plan, In<float> x, In<flo
 
 /// The gradients of winograd_forward, each where wanted (not null): dx is overwritten, dw and db are added to. dx is the convolution of dy, as before the
 /// epilogue, with the weights turned by 180 degrees. y is read for ReLU without pooling, winners with pooling.
-inline void winograd_backward_fused(Stream, const WindowPlan& plan, In<float> x, In<float> w, In<float> y, In<unsigned char> winners, In<float> dy,
-                                    const Epilogue& epilogue, Out<float>* dx, Out<float>* dw, Out<float>* db) {
+template <class T = float>
+void winograd_backward_fused(Stream, const WindowPlan& plan, In<T> x, In<T> w, In<T> y, In<unsigned char> winners, In<T> dy, const Epilogue& epilogue,
+                             Out<T>* dx, Out<T>* dw, Out<T>* db) {
   using namespace detail;
   if (x.size() == 0) return;
   const PixelSource gradient(dy, plan.h.out, plan.w.out, epilogue, y, winners.data);
@@ -448,11 +450,15 @@ inline void winograd_backward_fused(Stream, const WindowPlan& plan, In<float> x,
 
 /// dx of the convolution alone, from dy.
 inline void winograd_backward_input(Stream stream, const WindowPlan& plan, In<float> w, In<float> dy, Out<float> dx) {
-  winograd_backward_fused(stream, plan, {nullptr, dx.shape}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
+  winograd_backward_fused<float>(stream, plan, {nullptr, dx.shape}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
 }
 /// dw of the convolution alone, added to.
 inline void winograd_backward_weight(Stream stream, const WindowPlan& plan, In<float> x, In<float> dy, Out<float> dw) {
-  winograd_backward_fused(stream, plan, x, dw, {}, {}, dy, {}, nullptr, &dw, nullptr);
+  winograd_backward_fused<float>(stream, plan, x, dw, {}, {}, dy, {}, nullptr, &dw, nullptr);
 }
+
+// In the library ventral::kernels.
+VENTRAL_COMPILED(void winograd_forward<float>(Stream, const WindowPlan&, In<float>, In<float>, In<float>, const Epilogue&, Out<unsigned char>, Out<float>))
+VENTRAL_COMPILED(void winograd_backward_fused<float>(Stream, const WindowPlan&, In<float>, In<float>, In<float>, In<unsigned char>, In<float>, const Epilogue&, Out<float>*, Out<float>*, Out<float>*))
 
 }  // namespace ventral::inline v0::cpu

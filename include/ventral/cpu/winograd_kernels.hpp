@@ -3,6 +3,7 @@
 #include <limits>
 
 #include "ventral/cpu/block_kernels.hpp"
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/matrix_kernels.hpp"
 
 namespace ventral::inline v0::cpu::detail {
@@ -247,16 +248,16 @@ struct WinogradPool {
         W which = W{}, open = W{} + 15, number = W{}, bit = W{} + 1;
         for (Index p = 0; p < 4; ++p) {
           const S v = S::load(x + p / 2 * o.x_pitch + p % 2 * block_images);
-          const W larger = v.v > best.v, defined = v.v == v.v, closed = v.v <= S::zero().v;
+          const W larger = v.v > best.v, defined = v.v == v.v, passes = v.v > S::zero().v;
           best.v = larger ? v.v : best.v, which = larger ? number : which;
           best.v = defined ? best.v : v.v, which = defined ? which : number;
-          open = closed ? open - bit : open;
+          open = passes ? open : open - bit;
           sum = sum + (o.relu ? max(S::zero(), v) : v);
           number = number + 1, bit = bit + bit;
         }
         W byte = which;
         if (o.mean) byte = o.relu ? open : W{} + 15;
-        else if (o.relu) byte = best.v <= S::zero().v ? W{} + 255 : which;
+        else if (o.relu) byte = best.v > S::zero().v ? which : W{} + 255;
         if (o.relu) best = max(S::zero(), best);
         const Index at = i * o.y_pitch + j;
         (o.mean ? S::all(0.25f) * sum : best).store(o.y + at);
@@ -384,8 +385,7 @@ struct WinogradKernels {
   WinogradKernels(Index size, SimdLevel level);
 };
 
-#if defined(__CUDACC__)
-// nvcc's front end cannot read shuffles and comparisons of registers: cpu/vector_kernels.cpp defines this for files that nvcc compiles.
+#if defined(VENTRAL_KERNELS_ELSEWHERE)
 const WinogradKernels& winograd_kernels(Index tile, SimdLevel level = simd_level());
 #else
 inline WinogradKernels::WinogradKernels(Index size, SimdLevel level)

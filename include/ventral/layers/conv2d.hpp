@@ -65,7 +65,7 @@ class Conv2d {
   {
     Out<unsigned char, Space> winners;
     if (pass.training() && e.pool != Epilogue::Pool::none) winners = pass.template keep<unsigned char>(0, winners_shape(x.shape, e));
-    cpu::conv2d_forward_fused(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, e, winners, y);
+    cpu::conv2d_forward_fused<float>(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, e, winners, y);
   }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e)
     requires(in_blocks)
@@ -75,7 +75,7 @@ class Conv2d {
     Out<T, Space> dw, db;
     if (!weight.frozen) dw = weight.accumulated_gradient();
     if (options_.bias && !bias.frozen) db = bias.accumulated_gradient();
-    cpu::conv2d_backward_fused(x.stream(), plan(x.shape), options_.groups, x, weight.value, y, winners, dy, e, dx, dw.data ? &dw : nullptr, db.data ? &db : nullptr);
+    cpu::conv2d_backward_fused<float>(x.stream(), plan(x.shape), options_.groups, x, weight.value, y, winners, dy, e, dx, dw.data ? &dw : nullptr, db.data ? &db : nullptr);
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { conv2d_forward(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, y); }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {

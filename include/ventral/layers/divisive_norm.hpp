@@ -79,8 +79,8 @@ class DivisiveNorm {
   const DivisiveNormOptions& options() const { return options_; }
   /// A unit sees the rows and columns of its box.
   const Window& window() const { return window_; }
-  /// A power and an addition for each extent of the box, then multiply, add, power, divide.
   Index kept_bytes(const Shape& x, Format format) const { return keeps_sums() ? stored_size(x, format) * static_cast<Index>(sizeof(T)) : 0; }
+  /// A power and an addition for each extent of the box, then multiply, add, power, divide.
   Index flops(const Shape& x) const {
     const DivisiveBox& b = rule_.box;
     return x.size() * (b.channels.extent() + b.height.extent() + b.width.extent() + 2);

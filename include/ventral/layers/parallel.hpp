@@ -75,16 +75,16 @@ class Parallel {
       if (b.traits(x).prefers_blocks) return true;
     return false;
   }
-  Index kept_bytes(const Shape& x, Format format) const {
+  Index kept_bytes(const Shape& x, Format format, Mode mode) const {
     Index numbers = 0, bytes = 0, largest = 0;
     for (const auto& b : branches_) {
       const Index part = stored_size(b.output_shape(x), format);
       numbers += part;
       largest = std::max(largest, part);
-      bytes += b.kept_bytes(x, format, {});
+      bytes += b.kept_bytes(x, format, {}, mode);
     }
-    if (options_.join == Join::concatenate) numbers += largest;
-    if (branches_.size() > 1) numbers += stored_size(x, format);
+    if (mode == Mode::training && options_.join == Join::concatenate) numbers += largest;
+    if (mode == Mode::training && branches_.size() > 1) numbers += stored_size(x, format);
     return bytes + numbers * static_cast<Index>(sizeof(T));
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {

@@ -27,10 +27,10 @@ class Residual {
   /// Its branches plan formats of their own, but give and take x and y alike.
   bool takes_blocks(const Shape& x) const { return body.takes_blocks(x) && (shortcut.size() == 0 || shortcut.takes_blocks(x)); }
   bool prefers_blocks(const Shape& x) const { return body.prefers_blocks(x) || shortcut.prefers_blocks(x); }
-  Index kept_bytes(const Shape& x, Format format) const {
-    const Index y = stored_size(output_shape(x), format), through = stored_size(x, format), branch = body.kept_bytes(x, format);
+  Index kept_bytes(const Shape& x, Format format, Mode mode) const {
+    const Index y = stored_size(output_shape(x), format), through = mode == Mode::training ? stored_size(x, format) : 0, branch = body.kept_bytes(x, format, mode);
     if (shortcut.size() == 0) return branch + y * static_cast<Index>(sizeof(T));
-    return branch + shortcut.kept_bytes(x, format) + (2 * y + through) * static_cast<Index>(sizeof(T));
+    return branch + shortcut.kept_bytes(x, format, mode) + (2 * y + through) * static_cast<Index>(sizeof(T));
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
     const Out<T, Space> a = pass.template keep<T>(0, y.shape, y.format);
