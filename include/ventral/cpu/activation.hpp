@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "ventral/activation_function.hpp"
+#include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/vector_math.hpp"
 #include "ventral/tensor.hpp"
@@ -128,5 +129,17 @@ void activation_backward(Stream, const Function& f, In<T> x, In<T> y, In<T> dy, 
     }
   });
 }
+
+/// What the library ventral::kernels holds.
+#define VENTRAL_ACTIVATION(F, T) \
+  VENTRAL_COMPILED(void activation_forward<activation::F<T>, T>(Stream, const activation::F<T>&, In<T>, Out<T>)) \
+  VENTRAL_COMPILED(void activation_backward<activation::F<T>, T>(Stream, const activation::F<T>&, In<T>, In<T>, In<T>, Out<T>))
+#define VENTRAL_ACTIVATIONS(T)                                                                        \
+  VENTRAL_ACTIVATION(Relu, T) VENTRAL_ACTIVATION(LeakyRelu, T) VENTRAL_ACTIVATION(Sigmoid, T) \
+  VENTRAL_ACTIVATION(Tanh, T) VENTRAL_ACTIVATION(Elu, T) VENTRAL_ACTIVATION(Softplus, T)
+VENTRAL_ACTIVATIONS(float)
+VENTRAL_ACTIVATIONS(double)
+#undef VENTRAL_ACTIVATIONS
+#undef VENTRAL_ACTIVATION
 
 }  // namespace ventral::inline v0::cpu

@@ -1,4 +1,3 @@
-// A part of the library ventral::kernels: products of matrices, and the steps of optimizers.
+// A part of the library ventral::kernels: products of matrices.
 #define VENTRAL_COMPILE_KERNELS
 #include "ventral/cpu/linear.hpp"
-#include "ventral/cpu/optimizer.hpp"
