@@ -130,16 +130,18 @@ void activation_backward(Stream, const Function& f, In<T> x, In<T> y, In<T> dy, 
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_ACTIVATION(F, T) \
-  VENTRAL_COMPILED(void activation_forward<activation::F<T>, T>(Stream, const activation::F<T>&, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void activation_backward<activation::F<T>, T>(Stream, const activation::F<T>&, In<T>, In<T>, In<T>, Out<T>))
-#define VENTRAL_ACTIVATIONS(T)                                                                        \
-  VENTRAL_ACTIVATION(Relu, T) VENTRAL_ACTIVATION(LeakyRelu, T) VENTRAL_ACTIVATION(Sigmoid, T) \
-  VENTRAL_ACTIVATION(Tanh, T) VENTRAL_ACTIVATION(Elu, T) VENTRAL_ACTIVATION(Softplus, T)
-VENTRAL_ACTIVATIONS(float)
-VENTRAL_ACTIVATIONS(double)
-#undef VENTRAL_ACTIVATIONS
+// In the library ventral::kernels.
+#define VENTRAL_ACTIVATION(F)                                                  \
+  VENTRAL_COMPILED_ONE(activation_forward<activation::F<float>, float>)   \
+  VENTRAL_COMPILED_ONE(activation_forward<activation::F<double>, double>) \
+  VENTRAL_COMPILED_ONE(activation_backward<activation::F<float>, float>)  \
+  VENTRAL_COMPILED_ONE(activation_backward<activation::F<double>, double>)
+VENTRAL_ACTIVATION(Relu)
+VENTRAL_ACTIVATION(LeakyRelu)
+VENTRAL_ACTIVATION(Sigmoid)
+VENTRAL_ACTIVATION(Tanh)
+VENTRAL_ACTIVATION(Elu)
+VENTRAL_ACTIVATION(Softplus)
 #undef VENTRAL_ACTIVATION
 
 }  // namespace ventral::inline v0::cpu

@@ -325,13 +325,9 @@ void batch_norm_backward(Stream, bool batch, In<double> statistics, In<T> w, In<
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_BATCH_NORM(T) \
-  VENTRAL_COMPILED(void batch_norm_train<T>(Stream, double, double, In<T>, In<T>, In<T>, Out<T>, Out<double>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void batch_norm_forward<T>(Stream, In<double>, In<T>, In<T>, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void batch_norm_backward<T>(Stream, bool, In<double>, In<T>, In<T>, In<T>, Out<T>, Out<T>, Out<T>))
-VENTRAL_BATCH_NORM(float)
-VENTRAL_BATCH_NORM(double)
-#undef VENTRAL_BATCH_NORM
+// In the library ventral::kernels.
+VENTRAL_COMPILED(batch_norm_train)
+VENTRAL_COMPILED(batch_norm_forward)
+VENTRAL_COMPILED(batch_norm_backward)
 
 }  // namespace ventral::inline v0::cpu

@@ -309,14 +309,10 @@ void add_channel_bias(Stream, In<T> b, Out<T> y) {
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_CONVOLUTION(T) \
-  VENTRAL_COMPILED(void conv2d_forward<T>(Stream, const WindowPlan&, Index, In<T>, In<T>, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void conv2d_backward_input<T>(Stream, const WindowPlan&, Index, In<T>, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void conv2d_backward_weight<T>(Stream, const WindowPlan&, Index, In<T>, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void conv2d_backward_bias<T>(Stream, In<T>, Out<T>))
-VENTRAL_CONVOLUTION(float)
-VENTRAL_CONVOLUTION(double)
-#undef VENTRAL_CONVOLUTION
+// In the library ventral::kernels.
+VENTRAL_COMPILED(conv2d_forward)
+VENTRAL_COMPILED(conv2d_backward_input)
+VENTRAL_COMPILED(conv2d_backward_weight)
+VENTRAL_COMPILED(conv2d_backward_bias)
 
 }  // namespace ventral::inline v0::cpu

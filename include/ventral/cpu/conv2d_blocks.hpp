@@ -120,7 +120,7 @@ void conv2d_backward_fused(Stream, const WindowPlan& plan, Index groups, In<T> x
 }
 
 // In the library ventral::kernels.
-VENTRAL_COMPILED(void conv2d_forward_fused<float>(Stream, const WindowPlan&, Index, In<float>, In<float>, In<float>, const Epilogue&, Out<unsigned char>, Out<float>))
-VENTRAL_COMPILED(void conv2d_backward_fused<float>(Stream, const WindowPlan&, Index, In<float>, In<float>, In<float>, In<unsigned char>, In<float>, const Epilogue&, Out<float>*, Out<float>*, Out<float>*))
+VENTRAL_COMPILED_ONE(conv2d_forward_fused<float>)
+VENTRAL_COMPILED_ONE(conv2d_backward_fused<float>)
 
 }  // namespace ventral::inline v0::cpu

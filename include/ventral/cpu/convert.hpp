@@ -172,11 +172,7 @@ void convert(Stream, In<T> x, Out<T> y) {
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_CONVERSION(T) \
-  VENTRAL_COMPILED(void convert<T>(Stream, In<T>, Out<T>))
-VENTRAL_CONVERSION(float)
-VENTRAL_CONVERSION(double)
-#undef VENTRAL_CONVERSION
+// In the library ventral::kernels.
+VENTRAL_COMPILED(convert)
 
 }  // namespace ventral::inline v0::cpu

@@ -259,7 +259,6 @@ const DivisiveKernels<T>& divisive_kernels(SimdLevel level = simd_level()) {
   static const DivisiveKernels<T> kernels[] = {DivisiveKernels<T>(SimdLevel::baseline), DivisiveKernels<T>(SimdLevel::avx2), DivisiveKernels<T>(SimdLevel::avx512)};
   return kernels[static_cast<int>(level)];
 }
-VENTRAL_COMPILED(const DivisiveKernels<float>& divisive_kernels<float>(SimdLevel))
-VENTRAL_COMPILED(const DivisiveKernels<double>& divisive_kernels<double>(SimdLevel))
+VENTRAL_COMPILED(divisive_kernels)
 
 }  // namespace ventral::inline v0::cpu::detail

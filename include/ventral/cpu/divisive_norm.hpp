@@ -206,13 +206,9 @@ void divisive_norm_parameter_backward(Stream, const DivisiveRule& rule, In<T> k,
   collect(beta, 0, 2, dbeta);
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_DIVISIVE_NORM(T) \
-  VENTRAL_COMPILED(void divisive_norm_forward<T>(Stream, const DivisiveRule&, In<T>, In<T>, In<T>, In<T>, Out<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void divisive_norm_backward<T>(Stream, const DivisiveRule&, In<T>, In<T>, In<T>, In<T>, In<T>, In<T>, In<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void divisive_norm_parameter_backward<T>(Stream, const DivisiveRule&, In<T>, In<T>, In<T>, In<T>, In<T>, In<T>, Out<double>, Out<T>, Out<T>, Out<T>))
-VENTRAL_DIVISIVE_NORM(float)
-VENTRAL_DIVISIVE_NORM(double)
-#undef VENTRAL_DIVISIVE_NORM
+// In the library ventral::kernels.
+VENTRAL_COMPILED(divisive_norm_forward)
+VENTRAL_COMPILED(divisive_norm_backward)
+VENTRAL_COMPILED(divisive_norm_parameter_backward)
 
 }  // namespace ventral::inline v0::cpu

@@ -282,11 +282,7 @@ void gemm(Stream, Index m, Index n, Index k, std::type_identity_t<T> alpha, std:
   detail::gemm<T>(detail::matrix_kernels<T>(), {m, n, k, alpha, a, b, beta, c, c_stride, epilogue});
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_GEMM(T) \
-  VENTRAL_COMPILED(void gemm<T>(Stream, Index, Index, Index, T, Matrix<T>, Matrix<T>, T, T*, Index, GemmEpilogue<T>))
-VENTRAL_GEMM(float)
-VENTRAL_GEMM(double)
-#undef VENTRAL_GEMM
+// In the library ventral::kernels.
+VENTRAL_COMPILED(gemm)
 
 }  // namespace ventral::inline v0::cpu

@@ -157,13 +157,9 @@ void global_mean_pool_backward(Stream, In<T> dy, Out<T> dx) {
 #pragma GCC diagnostic pop
 #endif
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_GLOBAL_POOLING(T) \
-  VENTRAL_COMPILED(void global_max_pool_forward<T>(Stream, In<T>, Out<T>, Out<std::int32_t>)) \
-  VENTRAL_COMPILED(void global_mean_pool_forward<T>(Stream, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void global_mean_pool_backward<T>(Stream, In<T>, Out<T>))
-VENTRAL_GLOBAL_POOLING(float)
-VENTRAL_GLOBAL_POOLING(double)
-#undef VENTRAL_GLOBAL_POOLING
+// In the library ventral::kernels.
+VENTRAL_COMPILED(global_max_pool_forward)
+VENTRAL_COMPILED(global_mean_pool_forward)
+VENTRAL_COMPILED(global_mean_pool_backward)
 
 }  // namespace ventral::inline v0::cpu

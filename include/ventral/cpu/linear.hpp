@@ -107,12 +107,8 @@ void linear_backward(Stream, In<T> x, In<T> y, In<T> w, In<T> dy, Out<T>* gated,
   if (dw) detail::gemm(kernels, detail::linear_dw(x, slope, *dw));
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_LINEAR(T) \
-  VENTRAL_COMPILED(void linear_forward<T>(Stream, In<T>, In<T>, In<T>, Out<T>, bool)) \
-  VENTRAL_COMPILED(void linear_backward<T>(Stream, In<T>, In<T>, In<T>, In<T>, Out<T>*, Out<T>*, Out<T>*, Out<T>*))
-VENTRAL_LINEAR(float)
-VENTRAL_LINEAR(double)
-#undef VENTRAL_LINEAR
+// In the library ventral::kernels.
+VENTRAL_COMPILED(linear_forward)
+VENTRAL_COMPILED(linear_backward)
 
 }  // namespace ventral::inline v0::cpu

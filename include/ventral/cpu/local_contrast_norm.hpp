@@ -219,12 +219,8 @@ void local_contrast_backward(Stream, const ContrastRule& rule, In<T> y, In<T> dy
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_CONTRAST(T) \
-  VENTRAL_COMPILED(void local_contrast_forward<T>(Stream, const ContrastRule&, In<T>, Out<T>, Out<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void local_contrast_backward<T>(Stream, const ContrastRule&, In<T>, In<T>, In<T>, In<T>, Out<T>, Out<T>))
-VENTRAL_CONTRAST(float)
-VENTRAL_CONTRAST(double)
-#undef VENTRAL_CONTRAST
+// In the library ventral::kernels.
+VENTRAL_COMPILED(local_contrast_forward)
+VENTRAL_COMPILED(local_contrast_backward)
 
 }  // namespace ventral::inline v0::cpu

@@ -255,11 +255,7 @@ double class_hinge(Stream, double margin, bool tie_counts, double scale, In<T> x
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_CROSS_ENTROPY(T) \
-  VENTRAL_COMPILED(double softmax_cross_entropy<T>(Stream, double, Index, double, In<T>, In<std::int32_t>, In<T>, Out<double>, Out<T>, Out<T>))
-VENTRAL_CROSS_ENTROPY(float)
-VENTRAL_CROSS_ENTROPY(double)
-#undef VENTRAL_CROSS_ENTROPY
+// In the library ventral::kernels.
+VENTRAL_COMPILED(softmax_cross_entropy)
 
 }  // namespace ventral::inline v0::cpu

@@ -374,8 +374,7 @@ const MatrixKernels<T>& matrix_kernels(SimdLevel level = simd_level()) {
   static const MatrixKernels<T> kernels[] = {MatrixKernels<T>(SimdLevel::baseline), MatrixKernels<T>(SimdLevel::avx2), MatrixKernels<T>(SimdLevel::avx512)};
   return kernels[static_cast<int>(level)];
 }
-VENTRAL_COMPILED(const MatrixKernels<float>& matrix_kernels<float>(SimdLevel))
-VENTRAL_COMPILED(const MatrixKernels<double>& matrix_kernels<double>(SimdLevel))
+VENTRAL_COMPILED(matrix_kernels)
 
 }  // namespace detail
 

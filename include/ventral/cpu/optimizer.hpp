@@ -296,17 +296,13 @@ void limit_values(Stream, double limit, Out<T> x) {
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_UPDATES(T) \
-  VENTRAL_COMPILED(void sgd_update<T>(Stream, const SGDStep&, In<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void adam_update<T>(Stream, const AdamStep&, In<T>, Out<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void rmsprop_update<T>(Stream, const RMSPropStep&, In<T>, Out<T>, Out<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void adagrad_update<T>(Stream, const AdagradStep&, In<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(double dot<T>(Stream, TensorRef<const T>, TensorRef<const T>)) \
-  VENTRAL_COMPILED(void scaled_sum<T>(Stream, double, In<T>, double, Out<T>)) \
-  VENTRAL_COMPILED(void limit_values<T>(Stream, double, Out<T>))
-VENTRAL_UPDATES(float)
-VENTRAL_UPDATES(double)
-#undef VENTRAL_UPDATES
+// In the library ventral::kernels.
+VENTRAL_COMPILED(sgd_update)
+VENTRAL_COMPILED(adam_update)
+VENTRAL_COMPILED(rmsprop_update)
+VENTRAL_COMPILED(adagrad_update)
+VENTRAL_COMPILED(dot)
+VENTRAL_COMPILED(scaled_sum)
+VENTRAL_COMPILED(limit_values)
 
 }  // namespace ventral::inline v0::cpu

@@ -290,16 +290,13 @@ void lp_pool_backward(Stream, const WindowPlan& plan, double p, In<T> x, In<T> y
   });
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_POOLING(T) \
-  VENTRAL_COMPILED(void max_pool_forward<T>(Stream, const WindowPlan&, In<T>, Out<T>, Out<T>)) \
-  VENTRAL_COMPILED(void max_pool_backward<T>(Stream, const WindowPlan&, In<T>, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void mean_pool_forward<T>(Stream, const WindowPlan&, bool, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void mean_pool_backward<T>(Stream, const WindowPlan&, bool, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void lp_pool_forward<T>(Stream, const WindowPlan&, double, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void lp_pool_backward<T>(Stream, const WindowPlan&, double, In<T>, In<T>, In<T>, Out<T>))
-VENTRAL_POOLING(float)
-VENTRAL_POOLING(double)
-#undef VENTRAL_POOLING
+// In the library ventral::kernels.
+VENTRAL_COMPILED(max_pool_forward)
+VENTRAL_COMPILED_OVERLOAD(void max_pool_backward<float>(Stream, const WindowPlan&, In<float>, In<float>, Out<float>))
+VENTRAL_COMPILED_OVERLOAD(void max_pool_backward<double>(Stream, const WindowPlan&, In<double>, In<double>, Out<double>))
+VENTRAL_COMPILED(mean_pool_forward)
+VENTRAL_COMPILED(mean_pool_backward)
+VENTRAL_COMPILED(lp_pool_forward)
+VENTRAL_COMPILED(lp_pool_backward)
 
 }  // namespace ventral::inline v0::cpu

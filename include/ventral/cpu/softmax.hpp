@@ -245,14 +245,10 @@ void log_softmax_backward(Stream, int axis, In<T> y, In<T> dy, Out<T> dx) {
   detail::softmax_lines_backward<true, T>(axis, y, dy, dx);
 }
 
-/// What the library ventral::kernels holds.
-#define VENTRAL_SOFTMAX(T) \
-  VENTRAL_COMPILED(void softmax_forward<T>(Stream, int, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void softmax_backward<T>(Stream, int, In<T>, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void log_softmax_forward<T>(Stream, int, In<T>, Out<T>)) \
-  VENTRAL_COMPILED(void log_softmax_backward<T>(Stream, int, In<T>, In<T>, Out<T>))
-VENTRAL_SOFTMAX(float)
-VENTRAL_SOFTMAX(double)
-#undef VENTRAL_SOFTMAX
+// In the library ventral::kernels.
+VENTRAL_COMPILED(softmax_forward)
+VENTRAL_COMPILED(softmax_backward)
+VENTRAL_COMPILED(log_softmax_forward)
+VENTRAL_COMPILED(log_softmax_backward)
 
 }  // namespace ventral::inline v0::cpu

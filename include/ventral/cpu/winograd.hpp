@@ -360,7 +360,7 @@ inline void winograd_backward_weight(Stream stream, const WindowPlan& plan, In<f
 }
 
 // In the library ventral::kernels.
-VENTRAL_COMPILED(void winograd_forward<float>(Stream, const WindowPlan&, In<float>, In<float>, In<float>, const Epilogue&, Out<unsigned char>, Out<float>))
-VENTRAL_COMPILED(void winograd_backward_fused<float>(Stream, const WindowPlan&, In<float>, In<float>, In<float>, In<unsigned char>, In<float>, const Epilogue&, Out<float>*, Out<float>*, Out<float>*))
+VENTRAL_COMPILED_ONE(winograd_forward<float>)
+VENTRAL_COMPILED_ONE(winograd_backward_fused<float>)
 
 }  // namespace ventral::inline v0::cpu
