@@ -70,7 +70,7 @@ In<T, Cpu> on_host(In<T, Space> x, Tensor<T, Cpu>& held) {
 
 /// Runs the network over a data set in inference: calls visit(output, batch) for each batch.
 template <class T, class Space, class Target, class Source, class Visit>
-void for_batches(Sequential<T, Space>& net, Source& source, Index size, Batch<T, Target, Space>& batch, std::vector<Index>& order, Visit visit) {
+[[gnu::cold]] void for_batches(Sequential<T, Space>& net, Source& source, Index size, Batch<T, Target, Space>& batch, std::vector<Index>& order, Visit visit) {
   require(size >= 1, "evaluate: a batch of ", size, " examples");
   const Index n = source.size();
   order.resize(static_cast<std::size_t>(n));

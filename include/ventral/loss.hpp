@@ -96,7 +96,7 @@ class LabelLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
   using Space = SpaceType;
 
  protected:
-  explicit LabelLoss(const CrossEntropyOptions& o) : LossBase<Derived, T, Space, std::int32_t>(o.reduction), smoothing_(o.smoothing), ignore_(o.ignore) {
+  [[gnu::cold]] explicit LabelLoss(const CrossEntropyOptions& o) : LossBase<Derived, T, Space, std::int32_t>(o.reduction), smoothing_(o.smoothing), ignore_(o.ignore) {
     require(o.smoothing >= 0 && o.smoothing < 1, Derived::kind, ": smoothing ", o.smoothing, " is not in [0, 1)");
     for (const double w : o.class_weights) require(w >= 0 && w * 0 == 0, Derived::kind, ": class weight ", w, " is negative or not finite");
     const std::vector<T> weights(o.class_weights.begin(), o.class_weights.end());

@@ -116,7 +116,7 @@ class PlannedChain {
   }
 
   /// The output of layer i in the last run, in rows. What a fused stage did not write is computed again, layer by layer.
-  In<T, Space> output_of(int i, Pass<Space>& pass) {
+  [[gnu::cold]] In<T, Space> output_of(int i, Pass<Space>& pass) {
     Plans& plans = pass.template memory_of<Plans>();
     const Plan& plan = *plans.current;
     std::size_t at = 0;

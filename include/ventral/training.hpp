@@ -149,7 +149,7 @@ class TrainingRun {
   }
 
   /// Forward, loss, backward, update.
-  double step(std::span<const Index> which, Index number) {
+  [[gnu::cold]] double step(std::span<const Index> which, Index number) {
     batch_.fill(source_, which, Random(options_.seed, mix(2, static_cast<std::uint64_t>(number))));
     if (options_.schedule) optimizer_.set_rate(options_.schedule(number));
     optimizer_.zero_gradients();

@@ -31,7 +31,7 @@ class Conv2d {
 
   Parameter<T, Space> weight, bias;
 
-  explicit Conv2d(Conv2dOptions o) : options_(o) {
+  [[gnu::cold]] explicit Conv2d(Conv2dOptions o) : options_(o) {
     require<ShapeError>(o.in > 0 && o.out > 0 && o.groups > 0, "Conv2d: in ", o.in, ", out ", o.out, " and groups ", o.groups, " must be positive");
     require<ShapeError>(o.in % o.groups == 0 && o.out % o.groups == 0, "Conv2d: ", o.in, " channels in and ", o.out, " out cannot be cut into ", o.groups,
                         " groups");

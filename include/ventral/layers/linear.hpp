@@ -23,7 +23,7 @@ class Linear {
 
   Parameter<T, Space> weight, bias;
 
-  explicit Linear(LinearOptions o) : options_(o) {
+  [[gnu::cold]] explicit Linear(LinearOptions o) : options_(o) {
     require<ShapeError>(o.in > 0 && o.out > 0, "Linear: in ", o.in, " and out ", o.out, " must be positive");
     weight = Parameter<T, Space>({o.out, o.in});
     if (o.bias) bias = Parameter<T, Space>({o.out});
