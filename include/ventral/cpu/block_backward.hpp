@@ -199,12 +199,13 @@ class BlockBackward {
   }
 
   /// Taps whose sums stay in the second-level cache while they run over pieces of the gradient that stay in the first-level cache: smaller ones where
-  /// neighbouring taps share no pixels.
+  /// neighbouring taps share no pixels. A single piece needs the sums of one call at a time.
   static constexpr Index most_taps = 512;
 
   void add_weight_gradient(const float* x, const float* d, Index n, float* dw, float* sums) const {
     const Index most_pixels = plan_.w.stride > 1 ? 64 : 108;
     const Index columns = even_part(plan_.w.out, most_pixels), rows = even_part(n, most_pixels / columns), depth = s_.depth();
+    const Index at_once = columns == plan_.w.out && rows >= n ? 4 : most_taps;
     ConvDots t;
     t.d_plane = gradient_.plane * block_images, t.d_row = gradient_.pitch * block_images;
     t.x_row = plan_.h.stride * input_.pitch * block_images, t.x_column = plan_.w.stride * block_images;
@@ -212,8 +213,8 @@ class BlockBackward {
       height = conv_tile_height(s_.outputs - o);
       const Index tile = height * 4 * block_images;
       t.outputs = std::min(height, s_.outputs - o);
-      for (Index first = 0; first < depth; first += most_taps) {
-        const Index last = std::min(depth, first + most_taps);
+      for (Index first = 0; first < depth; first += at_once) {
+        const Index last = std::min(depth, first + at_once);
         std::fill_n(sums, (last - first + 3) / 4 * tile, 0.f);
         for (Index row = 0; row < n; row += rows)
           for (Index column = 0; column < plan_.w.out; column += columns) {
@@ -226,8 +227,14 @@ class BlockBackward {
           }
         for (Index tap = first; tap < last; tap += 4)
           for (Index r = 0; r < t.outputs; ++r) {
-            const Quad sum = lane_sums(sums + (tap - first) / 4 * tile + r * 4 * block_images);
-            for (Index q = 0; q < std::min(Index{4}, last - tap); ++q) dw[(o + r) * depth + tap + q] += sum[q];
+            Quad sum = lane_sums(sums + (tap - first) / 4 * tile + r * 4 * block_images);
+            float* const to = dw + (o + r) * depth + tap;
+            if (last - tap >= 4) {
+              sum += load_quad(to);
+              __builtin_memcpy(to, &sum, sizeof sum);
+            } else {
+              for (Index q = 0; q < last - tap; ++q) to[q] += sum[q];
+            }
           }
       }
     }
