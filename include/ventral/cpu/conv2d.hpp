@@ -164,7 +164,7 @@ class WeightGradient {
       : kernels_(matrix_kernels<T>()), plan_(plan), s_(sizes),
         by_dots_(s_.outputs <= 2 || (s_.outputs <= 8 && s_.pixels >= most_pixels)), channels_(even_part(s_.channels, most_taps / s_.taps)),
         rows_(by_dots_ ? rows_per_chunk<T>(plan, channels_, Index{1} << 30, 1) : even_part(plan.h.out, most_pixels / plan.w.out)),
-        capacity_(round_up(std::max(most_pixels, rows_ * plan.w.out), 4) + 4), frame_(plan, channels_, rows_, sizeof(T)) {}
+        capacity_(round_up(std::max(most_pixels, rows_ * plan.w.out), 4) + kernels_.lanes), frame_(plan, channels_, rows_, sizeof(T)) {}
 
   Index blocks() const { return (s_.channels + channels_ - 1) / channels_; }
   Index units_an_image() const { return (plan_.h.out + rows_ - 1) / rows_; }
@@ -208,7 +208,7 @@ class WeightGradient {
         add_dots(frame, taps, n, slope, a, dw);
         continue;
       }
-      if (filled + n * plan_.w.out + 4 > capacity_) flush(frame.taps(), filled, a, b, dw);
+      if (filled + n * plan_.w.out + kernels_.lanes > capacity_) flush(frame.taps(), filled, a, b, dw);
       pack(frame, taps, n, slope, filled, a, b);
       filled += n * plan_.w.out;
     }
@@ -241,7 +241,8 @@ class WeightGradient {
       const Index height = kernels_.tile_height(s_.outputs - o);
       kernels_.pack_transposed(std::min(height, s_.outputs - o), height, n * plan_.w.out, dy, dy_row_ + o, a + o * capacity_ + filled * height);
     }
-    const Index width = kernels_.panel(), whole = round_up(plan_.w.out, 4);  // what is beyond the row is overwritten by the next one
+    const Index width = kernels_.panel(), lanes = kernels_.lanes, out = plan_.w.out;
+    const Index whole = out < lanes && 4 * out > lanes ? lanes : round_up(out, 4);  // what is beyond the row is overwritten by the next one
     for (Index t = 0; t < frame.taps(); t += width)
       for (Index r = 0; r < n; ++r)
         kernels_.pack_transposed(std::min(width, frame.taps() - t), width, whole, taps + r * frame.pitch, tap_ + t,
