@@ -46,14 +46,15 @@ class ThreadPool {
     job_ = job;
     context_ = context;
     chunks_ = chunks;
-    next_.store(0, std::memory_order_relaxed);
+    const Index n = threads();
+    for (Index t = 0; t < n; ++t) shares_[static_cast<std::size_t>(t)].next.store(chunks * t / n, std::memory_order_relaxed);
     working_.store(static_cast<int>(workers_.size()), std::memory_order_relaxed);
     ticket_.fetch_add(1);  // sequentially consistent with sleepers_: either we see a sleeper or it sees the ticket
     if (sleepers_.load() > 0) {
       { const std::lock_guard wake(mutex_); }
       wake_.notify_all();
     }
-    take_chunks();
+    take_chunks(0);
     for (unsigned spin = 0; working_.load(std::memory_order_acquire) > 0; ++spin) pause(spin);
     if (error_) std::rethrow_exception(std::exchange(error_, nullptr));
   }
@@ -89,19 +90,25 @@ class ThreadPool {
     if (spin % 64 == 63) std::this_thread::yield();
   }
 
-  void take_chunks() {
+  /// The thread's own share first, so that it meets the same data from job to job and finds it in its cache; then what others have left.
+  void take_chunks(Index self) {
     inside_job() = true;
+    const Index n = threads();
     try {
-      for (Index i; (i = next_.fetch_add(1, std::memory_order_relaxed)) < chunks_;) job_(context_, i);
+      for (Index k = 0; k < n; ++k) {
+        const Index t = (self + k) % n, last = chunks_ * (t + 1) / n;
+        std::atomic<Index>& next = shares_[static_cast<std::size_t>(t)].next;
+        for (Index i; next.load(std::memory_order_relaxed) < last && (i = next.fetch_add(1, std::memory_order_relaxed)) < last;) job_(context_, i);
+      }
     } catch (...) {
-      next_.store(chunks_, std::memory_order_relaxed);
+      for (Share& s : shares_) s.next.store(chunks_, std::memory_order_relaxed);
       const std::lock_guard hold(mutex_);
       if (!error_) error_ = std::current_exception();
     }
     inside_job() = false;
   }
 
-  void worker(unsigned seen) {
+  void worker(unsigned seen, Index self) {
     for (;;) {
       for (unsigned spin = 0; ticket_.load(std::memory_order_acquire) == seen && spin < spins_before_sleep; ++spin) pause(spin);
       if (ticket_.load(std::memory_order_acquire) == seen) {
@@ -112,14 +119,15 @@ class ThreadPool {
       }
       ++seen;
       if (stopping_.load(std::memory_order_relaxed)) return;
-      take_chunks();
+      take_chunks(self);
       working_.fetch_sub(1, std::memory_order_release);
     }
   }
 
   void start_workers() {
     const unsigned seen = ticket_.load();
-    for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, seen] { worker(seen); });
+    shares_ = std::vector<Share>(static_cast<std::size_t>(threads()));
+    for (int i = 1; i < threads(); ++i) workers_.emplace_back([this, seen, i] { worker(seen, i); });
   }
 
   void stop_workers() {
@@ -140,7 +148,10 @@ class ThreadPool {
   std::atomic<unsigned> ticket_{0};
   std::atomic<int> working_{0}, sleepers_{0};
   std::atomic<bool> stopping_{false};
-  std::atomic<Index> next_{0};
+  struct alignas(64) Share {
+    std::atomic<Index> next{0};
+  };
+  std::vector<Share> shares_;  // of each thread, this one first
   Index chunks_ = 0;
   void (*job_)(void*, Index) = nullptr;
   void* context_ = nullptr;
