@@ -118,52 +118,63 @@ struct Choice {
   cpu::Winograd before = cpu::winograd();
 };
 
-void check(const Problem& p, const Epilogue& e, Format in, Format out) {
-  const std::string what = concat(p.images, "x", p.channels, "x", p.height, "x", p.width, " to ", p.outputs, ", relu ", e.relu, ", pool ",
-                                  static_cast<int>(e.pool), ", ", to_string(in), " to ", to_string(out));
-  CAPTURE(what);
-  const WindowPlan plan = place({3, 1, p.padding, 1}, p.height, p.width, "test");
-  const Index size = e.pool == Epilogue::Pool::none ? 1 : 2;
-  const Shape y_shape{p.images, p.outputs, plan.h.out / size, plan.w.out / size};
-  const auto x = test::random_tensor<float>({p.images, p.channels, p.height, p.width}, 1), w = test::random_tensor<float>({p.outputs, p.channels, 3, 3}, 2),
-             b = test::random_tensor<float>({p.outputs}, 3), dy = test::random_tensor<float>(y_shape, 4);
-  const Reference reference(p, plan, e, x, w, b, dy);
+/// A problem with its data and what must come out.
+struct Trial {
+  Problem p;
+  Epilogue e;
+  WindowPlan plan;
+  Tensor<float> x, w, b, dy;
+  Reference reference;
 
-  const auto x_in = in_format(x, in), dy_in = in_format(dy, out);
-  auto y = Tensor<float>::uninitialized(y_shape, out), dx = Tensor<float>::uninitialized(x.shape(), in);
-  auto winners = Tensor<unsigned char>::uninitialized(y_shape, Format::blocks);
-  cpu::winograd_forward<float>({}, plan, x_in, w, b, e, winners, y);
-  CHECK(test::relative_error(in_rows(y), reference.y) < 1e-5);
+  Trial(const Problem& problem, const Epilogue& epilogue)
+      : p(problem), e(epilogue), plan(place({3, 1, p.padding, 1}, p.height, p.width, "test")), x(test::random_tensor<float>({p.images, p.channels, p.height, p.width}, 1)),
+        w(test::random_tensor<float>({p.outputs, p.channels, 3, 3}, 2)), b(test::random_tensor<float>({p.outputs}, 3)), dy(test::random_tensor<float>(y_shape(), 4)),
+        reference(p, plan, e, x, w, b, dy) {}
+  Shape y_shape() const {
+    const Index size = e.pool == Epilogue::Pool::none ? 1 : 2;
+    return {p.images, p.outputs, plan.h.out / size, plan.w.out / size};
+  }
 
-  auto dw = Tensor<float>::full(w.shape(), 1), db = Tensor<float>::full(b.shape(), 2);
-  Out<float> dx_ref = dx.ref(), dw_ref = dw.ref(), db_ref = db.ref();
-  cpu::winograd_backward_fused<float>({}, plan, x_in, w, y, winners, dy_in, e, &dx_ref, &dw_ref, &db_ref);
-  CHECK(test::relative_error(in_rows(dx), reference.dx) < 1e-5);
-  CHECK(unused_lanes(dx) == 0);
-  for (float& v : dw) v -= 1;
-  for (float& v : db) v -= 2;
-  CHECK(test::relative_error(dw, reference.dw) < 1e-5);
-  CHECK(test::relative_error(db, reference.db) < 1e-5);
-}
+  void check(Format in, Format out) const {
+    const std::string what = concat(p.images, "x", p.channels, "x", p.height, "x", p.width, " to ", p.outputs, ", relu ", e.relu, ", pool ",
+                                    static_cast<int>(e.pool), ", ", to_string(in), " to ", to_string(out));
+    CAPTURE(what);
+    const auto x_in = in_format(x, in), dy_in = in_format(dy, out);
+    auto y = Tensor<float>::uninitialized(y_shape(), out), dx = Tensor<float>::uninitialized(x.shape(), in);
+    auto winners = Tensor<unsigned char>::uninitialized(y_shape(), Format::blocks);
+    cpu::winograd_forward<float>({}, plan, x_in, w, b, e, winners, y);
+    CHECK(test::relative_error(in_rows(y), reference.y) < 1e-5);
+
+    auto dw = Tensor<float>::full(w.shape(), 1), db = Tensor<float>::full(b.shape(), 2);
+    Out<float> dx_ref = dx.ref(), dw_ref = dw.ref(), db_ref = db.ref();
+    cpu::winograd_backward_fused<float>({}, plan, x_in, w, y, winners, dy_in, e, &dx_ref, &dw_ref, &db_ref);
+    CHECK(test::relative_error(in_rows(dx), reference.dx) < 1e-5);
+    CHECK(unused_lanes(dx) == 0);
+    for (float& v : dw) v -= 1;
+    for (float& v : db) v -= 2;
+    CHECK(test::relative_error(dw, reference.dw) < 1e-5);
+    CHECK(test::relative_error(db, reference.db) < 1e-5);
+  }
+};
 
 }  // namespace
 
 TEST_CASE("winograd: results and gradients, all formats and epilogues") {
-  for (const auto choice : {cpu::Winograd::f4, cpu::Winograd::f2}) {
-    const Choice use(choice);
-    CAPTURE(static_cast<int>(choice));
-    for (const Problem& p : problems)
-      for (const bool relu : {false, true})
-        for (const auto pool : pools) {
-          const WindowPlan plan = place({3, 1, p.padding, 1}, p.height, p.width, "test");
-          if (pool != Epilogue::Pool::none && (plan.h.out < 2 || plan.w.out < 2)) continue;
-          const Epilogue e{relu, pool, {}};
-          check(p, e, Format::blocks, Format::blocks);
-          check(p, e, Format::rows, Format::rows);
-          if (relu) check(p, e, Format::rows, Format::blocks);
-          else check(p, e, Format::blocks, Format::rows);
+  for (const Problem& p : problems)
+    for (const bool relu : {false, true})
+      for (const auto pool : pools) {
+        const WindowPlan plan = place({3, 1, p.padding, 1}, p.height, p.width, "test");
+        if (pool != Epilogue::Pool::none && (plan.h.out < 2 || plan.w.out < 2)) continue;
+        const Trial trial(p, {relu, pool, {}});
+        for (const auto choice : {cpu::Winograd::f4, cpu::Winograd::f2}) {
+          const Choice use(choice);
+          CAPTURE(static_cast<int>(choice));
+          trial.check(Format::blocks, Format::blocks);
+          trial.check(Format::rows, Format::rows);
+          if (relu) trial.check(Format::rows, Format::blocks);
+          else trial.check(Format::blocks, Format::rows);
         }
-  }
+      }
 }
 
 TEST_CASE("winograd: gradients that are not wanted, and empty tensors") {
