@@ -121,8 +121,10 @@ class AnyLayer {
     }
     [[gnu::cold]] bool fuses([[maybe_unused]] const Epilogue& e, [[maybe_unused]] const Shape& x) const override {
       if constexpr (requires { layer.fuses(e, x); }) {
-        static_assert(requires(L& l, In<T, Space> in, Out<T, Space> y, Out<T, Space>* dx, Pass<Space>& pass) { l.forward(in, y, pass, e), l.backward(in, in, in, dx, pass, e); },
-                      "a layer that fuses needs forward and backward with an Epilogue, see layer.hpp");
+        static_assert(requires(L& l, In<T, Space> in, Out<T, Space> y, Out<T, Space>* dx, Pass<Space>& pass) {
+          l.forward(in, y, pass, e);
+          l.backward(in, in, in, dx, pass, e);
+        }, "a layer that fuses needs forward and backward with an Epilogue, see layer.hpp");
         return layer.fuses(e, x);
       } else {
         return false;

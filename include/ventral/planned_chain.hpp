@@ -50,10 +50,10 @@ class PlannedChain {
   struct Plans {
     static constexpr std::size_t most = 6;
     Plan made[most];
-    std::size_t count = 0;  // made so far; the oldest gives way
-    Plan* current = nullptr;  // of the last forward, if it went through
+    std::size_t count = 0;           // made so far; the oldest gives way
+    Plan* current = nullptr;         // of the last forward, if it went through
     std::vector<In<T, Space>> held;  // held[i] goes into stage i, the last one comes out
-    StageTimes* times = nullptr;     // while a profile is taken: seconds of stage i forward and backward at 2 i and 2 i + 1
+    StageTimes* times = nullptr;     // while a profile is taken
   };
 
   /// Cuts the chain into stages: a layer takes over those behind it while they join and it fuses them.
@@ -136,8 +136,10 @@ class PlannedChain {
   /// Walks the stages of the last forward back: overwrites *dx unless null, adds to gradients. y: the output, where forward was given one.
   void backward(In<T, Space> x, const In<T, Space>* y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
     Plans& plans = pass.template memory_of<Plans>();
-    require(plans.current && plans.current->keep && plans.current->x == x.shape && plans.current->version == version_, "backward needs a forward pass in Mode::training of the same input before it");
-    const Plan& plan = *plans.current;
+    const Plan* const current = plans.current;
+    require(current && current->keep && current->x == x.shape && current->version == version_,
+            "backward needs a forward pass in Mode::training of the same input before it");
+    const Plan& plan = *current;
     const int n = static_cast<int>(plan.stages.size());
     std::vector<In<T, Space>>& a = plans.held;  // a[i] goes into stage i, a[n] comes out
     a[0] = x;
@@ -178,7 +180,7 @@ class PlannedChain {
     ++plans.count;
     return fresh;
   }
-  /// Whether the layers still give the shapes of a plan: containers among them may have changed.
+  /// Whether the layers still answer as when the plan was made: any of them may have been assigned in place.
   bool fits(const Plan& plan) const {
     for (const PlannedStage& s : plan.stages) {
       Shape shape = s.x;
