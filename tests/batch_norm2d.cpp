@@ -239,6 +239,15 @@ TEST_CASE("batch norm: with running statistics, dx does not depend on x, be it i
   }
 }
 
+TEST_CASE_TEMPLATE("batch norm: with running statistics, infinite x leave dx alone, wherever it runs", Space, VENTRAL_TEST_SPACES) {
+  BatchNorm2d<double, Space> layer({.channels = 2, .use_running_statistics = true});
+  layer.weight.frozen = layer.bias.frozen = true;
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto x = Tensor<double>({1, 2, 1, 2}, {infinity, 1, -infinity, 2}).to<Space>(), dy = Tensor<double>({1, 2, 1, 2}, {1, 2, 3, 4}).to<Space>();
+  const auto dx = test::run_backward(layer, x, dy).dx.template to<Cpu>();
+  for (Index i = 0; i < 4; ++i) CHECK(dx[i] == doctest::Approx(static_cast<double>(i + 1) / std::sqrt(1 + 1e-5)));
+}
+
 TEST_CASE("batch norm: messages") {
   BatchNorm2d<float> layer({.channels = 4});
   CHECK(test::message_of<ShapeError>([&] { static_cast<void>(layer.output_shape({8, 3, 5, 5})); }) ==

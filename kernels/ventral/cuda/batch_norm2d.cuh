@@ -87,10 +87,22 @@ struct BackwardMap {
 
   VENTRAL_DEVICE ChannelMap<C> operator()(Index c) const {
     const double mean = statistics[c], inverse = statistics[channels + c], scale = inverse * (w ? static_cast<double>(load(w + c)) : 1);
-    if (!sums) return {C(0), static_cast<C>(scale), C(0), C(0)};
     const C center = static_cast<C>(mean);
     const double slope = -scale * inverse * inverse * sums[channels + c] / values, rest = mean - static_cast<double>(center);
     return {center, static_cast<C>(scale), static_cast<C>(slope), static_cast<C>(-scale * sums[c] / values - slope * rest)};
+  }
+};
+
+/// dx of dy alone, with statistics that do not depend on x.
+template <class T>
+struct ScaleMap {
+  using C = Compute<T>;
+  Index channels;
+  const double* statistics;
+  const T* w;
+
+  VENTRAL_DEVICE ChannelMap<C> operator()(Index c) const {
+    return {C(0), static_cast<C>(statistics[channels + c] * (w ? static_cast<double>(load(w + c)) : 1)), C(0), C(0)};
   }
 };
 
@@ -200,10 +212,12 @@ void batch_norm_add_gradients(Stream stream, In<double> statistics, In<double> s
 }
 
 /// dx = w inverse (dy - sum dy / M - (x - mean) inverse^2 sum(dy (x - mean)) / M), M values a channel; w inverse dy when sums are empty, for
-/// running statistics, which do not depend on x. Reads x and dy once and writes dx once.
+/// running statistics, which do not depend on x. Reads dy, and with sums x, once and writes dx once.
 template <class T>
 void batch_norm_backward(Stream stream, In<double> statistics, In<double> sums, In<T> w, In<T> x, In<T> dy, Out<T> dx) {
   const detail::ChannelShape s = detail::channel_shape(x.shape);
+  if (!sums.data)
+    return detail::map_channels(stream, "batch_norm_backward", x.shape, detail::ScaleMap<T>{s.channels, statistics.data, w.data}, dx.data, dy.data);
   detail::map_channels(stream, "batch_norm_backward", x.shape,
                        detail::BackwardMap<T>{s.channels, static_cast<double>(s.values()), statistics.data, sums.data, w.data}, dx.data, x.data,
                        dy.data);
