@@ -14,7 +14,7 @@ namespace detail {
 /// Output rows in one chunk: few enough that `planes` rows of an image stay in the second-level cache, and that a small batch gives enough chunks.
 template <class T>
 Index rows_per_chunk(const WindowPlan& plan, Index planes, Index others, Index work_per_row) {
-  constexpr Index cache = 192 * 1024 / static_cast<Index>(sizeof(T)), longest = 1024, enough_chunks = 8, small_work = 1 << 15;
+  constexpr Index cache = 192 * 1024 / static_cast<Index>(sizeof(T)), longest = 1024, enough_chunks = 8, small_work = 1 << 18;
   const Frame one(plan, 1, 1, sizeof(T));
   Index rows = std::min(longest / one.pitch, cache / (planes * one.phases_h * one.phases_w * one.pitch));
   if (others < enough_chunks) rows = std::min(rows, std::max(plan.h.out * others / enough_chunks, small_work / work_per_row + 1));
@@ -104,10 +104,11 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
   const auto& kernels = matrix_kernels<T>();
   if (s.empty()) return static_cast<void>(std::fill_n(dx.data, dx.size(), T(0)));
   if (covers_image(plan, groups)) return gemm<T>(stream, s.images, s.depth(), s.outputs, 1, {dy.data, s.outputs}, {w.data, s.depth()}, 0, dx.data, s.depth());
-  constexpr Index cache = 256 * 1024 / static_cast<Index>(sizeof(T)), fewest_taps = 72, enough_chunks = 16;
+  constexpr Index cache = 256 * 1024 / static_cast<Index>(sizeof(T)), fewest_taps = 72, enough_chunks = 16, small_work = 1 << 18;
   const Frame one(plan, 1, plan.h.out, sizeof(T));
   const Index in_cache = std::min(cache / one.channel_stride, s.channels * s.images * groups / enough_chunks);
-  const Index channels = even_part(s.channels, std::max(in_cache, (fewest_taps + s.taps - 1) / s.taps));
+  const Index worth = small_work / (s.outputs * s.pixels * s.taps) + 1;  // channels that make a chunk worth handing over
+  const Index channels = even_part(s.channels, std::max({in_cache, worth, (fewest_taps + s.taps - 1) / s.taps}));
   const Index blocks = (s.channels + channels - 1) / channels;
   const Index rows = rows_per_chunk<T>(plan, s.outputs, Index{1} << 30, 1);
   const Frame frame(plan, channels, plan.h.out, sizeof(T));

@@ -68,10 +68,13 @@ template <class T>
 void conv2d_backward_bias(Stream, In<T> dy, Out<T> db) {
   const detail::ImageMatrices m(dy.shape, dy.format);
   const auto& kernels = detail::matrix_kernels<T>();
-  parallel_for(m.rows, [&](Index o) {
-    double sum = 0;
-    for (Index n = 0; n < m.count; ++n) sum += static_cast<double>(kernels.sum(m.columns, dy.data + n * m.size() + o * m.columns));
-    db.data[o] += static_cast<T>(sum);
+  constexpr Index numbers = 1 << 16;  // that make a chunk
+  parallel_ranges(m.rows, numbers / (m.count * m.columns + 1) + 1, [&](Index first, Index last) {
+    for (Index o = first; o < last; ++o) {
+      double sum = 0;
+      for (Index n = 0; n < m.count; ++n) sum += static_cast<double>(kernels.sum(m.columns, dy.data + n * m.size() + o * m.columns));
+      db.data[o] += static_cast<T>(sum);
+    }
   });
 }
 

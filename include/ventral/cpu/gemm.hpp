@@ -262,10 +262,12 @@ void gemm(const MatrixKernels<T>& kernels, const Product<T>& p) {
   gemm_by_blocks<T>(kernels, {&p, 1});
 }
 
-/// Two independent products.
+/// Two independent products: in one parallel region, unless both together are not worth one.
 template <class T>
 void gemm(const MatrixKernels<T>& kernels, const Product<T>& p, const Product<T>& q) {
-  if (p.empty() || q.empty() || p.suits_dots(kernels) || q.suits_dots(kernels)) return gemm(kernels, p), gemm(kernels, q);
+  constexpr Index small_work = Index{1} << 19;
+  const bool small = p.m * p.n * p.k + q.m * q.n * q.k < small_work;
+  if (small || p.empty() || q.empty() || p.suits_dots(kernels) || q.suits_dots(kernels)) return gemm(kernels, p), gemm(kernels, q);
   const Product<T> both[] = {p, q};
   gemm_by_blocks<T>(kernels, both);
 }

@@ -100,7 +100,7 @@ struct CollectedUpdates {
   }
 
   void run() {
-    constexpr Index grain = 1 << 14, border = 64;  // arrays begin at multiples of `border` in the range that is cut
+    constexpr Index grain = 1 << 16, border = 64;  // arrays begin at multiples of `border` in the range that is cut
     const auto length = [](const ArrayUpdate& u) { return (u.size + border - 1) / border * border; };
     Index total = 0;
     for (const ArrayUpdate& u : updates) total += length(u);
