@@ -11,6 +11,7 @@ namespace ventral::inline v0::cpu {
 
 namespace detail {
 
+/// What conv2d_forward_fused does where neither Winograd nor products of matrices are faster: a chunk is a band of rows of one block of 16 images and group.
 inline void forward_in_blocks(const BlockKernels& kernels, const WindowPlan& plan, Index groups, In<float> x, In<float> w, In<float> b, const Epilogue& e,
                               Out<unsigned char> winners, Out<float> y) {
   const ConvSizes s(plan, groups, x.shape, w.shape[0]);

@@ -4,6 +4,7 @@
 #include "ventral/format.hpp"
 #include "ventral/window.hpp"
 
+/// Where the windows of pooling lie: planes, the taps of a window that are inside the image, the outputs whose windows are.
 namespace ventral::inline v0::cpu::detail {
 
 /// The planes of a tensor [N,C,H,W], and how many numbers stand side by side for a cell: one, or an image of a block each.
