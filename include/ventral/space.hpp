@@ -72,6 +72,7 @@ concept Complete = requires { sizeof(S); };
 template <class S>
 concept Space = requires(void* p, const void* q, std::size_t bytes) {
   typename S::Stream;
+  typename S::UseMath;
   { S::stream() } -> std::same_as<typename S::Stream>;
   { S::allocate(bytes) } -> std::same_as<void*>;
   S::deallocate(p, bytes);
