@@ -25,7 +25,7 @@ struct ConvTensorTiles {
   static constexpr Innermost a = Innermost::depth;
   static constexpr int depth = 64 / static_cast<int>(sizeof(T));
   using Low = TensorTile<T, 16, 256, depth, 1, 8, a, b, math>;
-  using Square = TensorTile<T, 64, 64, depth, 2, 4, a, b, math>;
+  using Square = TensorTile<T, 64, 64, 32, 2, 4, a, b, math>;
   using Large = TensorTile<T, 128, 128, depth, 2, 4, a, b, math>;
 };
 
