@@ -29,6 +29,10 @@ if(ventral_with_cuda)
   install(EXPORT ventral-cuda_headers-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
   install(TARGETS ventral_cuda EXPORT ventral-cuda-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
   install(EXPORT ventral-cuda-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+  if(ventral_with_cudnn)
+    install(TARGETS ventral_cudnn EXPORT ventral-cudnn-targets ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+    install(EXPORT ventral-cudnn-targets NAMESPACE ventral:: DESTINATION "${ventral_package_dir}")
+  endif()
 endif()
 
 configure_package_config_file("${PROJECT_SOURCE_DIR}/cmake/ventral-config.cmake.in" "${PROJECT_BINARY_DIR}/ventral-config.cmake"

@@ -44,6 +44,7 @@ class Sequential {
   Sequential& operator=(Sequential o) noexcept {
     chain_.layers = std::move(o.chain_.layers);
     chain_.math = o.chain_.math;
+    chain_.provider = o.chain_.provider;
     seed_ = o.seed_;
     step_ = o.step_;
     forget_run();
@@ -119,6 +120,15 @@ class Sequential {
     return *this;
   }
   std::optional<Math> math() const { return chain_.math; }
+
+  /// Whose kernels this network runs on a GPU: ventral's unless it, or a network around it, says otherwise. Copied with the network, not saved; the CPU ignores
+  /// it. Throws CudaError when the program was not linked with ventral::cudnn.
+  Sequential& provider(Provider whose) {
+    static_cast<void>(typename Space::UseProvider(whose));
+    chain_.provider = whose;
+    return *this;
+  }
+  std::optional<Provider> provider() const { return chain_.provider; }
 
   /// Runs the network on x [N,...] and returns the last activation, which lives until the next forward. x must live until backward and the last activation().
   In<T, Space> forward(In<T, Space> x, Mode mode = Mode::inference, Keep keep = Keep::output) {

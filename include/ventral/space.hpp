@@ -13,6 +13,10 @@ namespace ventral::inline v0 {
 /// products for one, about as accurate as `exact`. The CPU, older GPUs and all other types compute `exact`. Errors: docs/numerics.md.
 enum class Math { exact, tf32x3, tf32 };
 
+/// Whose kernels a GPU runs: ventral's own, or for products, convolutions, mean pooling and softmax those of cuBLAS and cuDNN, where the program links
+/// ventral::cudnn. The CPU runs its own.
+enum class Provider { ventral, cudnn };
+
 namespace cpu {
 
 /// Where CPU work is queued. CPU kernels run at once on the calling thread and the pool of cpu/parallel.hpp, so it holds nothing;
@@ -27,6 +31,9 @@ struct Cpu {
   /// See UseMath of CUDA; here everything is exact.
   struct UseMath {
     explicit UseMath(Math) {}
+  };
+  struct UseProvider {
+    explicit UseProvider(Provider) {}
   };
   static constexpr const char* name = "cpu";
   static constexpr std::size_t alignment = 64;
@@ -73,6 +80,7 @@ template <class S>
 concept Space = requires(void* p, const void* q, std::size_t bytes) {
   typename S::Stream;
   typename S::UseMath;
+  typename S::UseProvider;
   { S::stream() } -> std::same_as<typename S::Stream>;
   { S::allocate(bytes) } -> std::same_as<void*>;
   S::deallocate(p, bytes);

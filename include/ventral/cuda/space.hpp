@@ -14,10 +14,12 @@
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 /// A queue of GPU work, run in order; the handle is a cudaStream_t. Null is CUDA's default stream. A name for a stream, not its owner: see OwnStream.
-/// Its type picks `cuda::...::relu_forward(Stream, ...)` over its CPU twin; `math` tells kernels how to multiply.
+/// Its type picks `cuda::...::relu_forward(Stream, ...)` over its CPU twin; `math` tells kernels how to multiply, `provider`
+/// whose kernels they are.
 struct Stream {
   void* handle = nullptr;
   Math math = Math::exact;
+  Provider provider = Provider::ventral;
 };
 
 /// While it lives, products of floats that this thread starts are computed as `math` says: what Sequential::math does for one network.
@@ -32,18 +34,32 @@ class UseMath {
   Math before_;
 };
 
+/// While it lives, this thread's layers run the kernels of this provider: what Sequential::provider does for one network. Throws CudaError when the program
+/// does not have them.
+class UseProvider {
+ public:
+  explicit UseProvider(Provider provider);
+  ~UseProvider();
+  UseProvider(const UseProvider&) = delete;
+  UseProvider& operator=(const UseProvider&) = delete;
+
+ private:
+  Provider before_;
+};
+
 /// The memory of the current GPU, or what the emulator has in its place. Allocations come from CUDA's stream-ordered pool and are reused without
 /// asking the driver; copies within the device and clearing are queued, copies to and from main memory have ended on return.
 /// Throws CudaError: out of memory says what was asked, what is free, and by whom the rest is held.
 struct Space {
   using Stream = VENTRAL_CUDA_MODE::Stream;
   using UseMath = VENTRAL_CUDA_MODE::UseMath;
+  using UseProvider = VENTRAL_CUDA_MODE::UseProvider;
   static constexpr const char* name = "cuda";
   /// Element types that kernels exist for; bytes and whole numbers hold masks, positions and labels.
   template <class T>
   static constexpr bool holds = is_one_of<T, float, double, bfloat16, half, unsigned char, signed char, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t>;
 
-  /// The stream that this thread's tensors work on; the default one, or what UseStream and UseMath say.
+  /// The stream that this thread's tensors work on; the default one, or what UseStream, UseMath and UseProvider say.
   static Stream stream();
   static void* allocate(std::size_t bytes);
   static void deallocate(void* p, std::size_t bytes) noexcept;

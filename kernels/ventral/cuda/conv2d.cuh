@@ -197,6 +197,7 @@ void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const
 /// the image is a linear layer. Matrix products obey stream.math; a thread for each pixel, and positions of 64 bits, are exact.
 template <class T>
 void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
+  if (detail::provided(stream, &ProviderTable<T>::conv2d_forward, plan, groups, x, w, b, y)) return;
   conv2d_forward_tuned<T>(stream, {}, plan, groups, x, w, b, y);
 }
 
@@ -204,6 +205,7 @@ void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x
 /// Gathered, so in a fixed order: the same kernels as forward, once for each phase of the stride (conv2d_plan.cuh); no tap is tried in vain.
 template <class T>
 void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, In<T> w, In<T> dy, Out<T> dx) {
+  if (detail::provided(stream, &ProviderTable<T>::conv2d_backward_input, plan, groups, w, dy, dx)) return;
   conv2d_backward_input_tuned<T>(stream, {}, plan, groups, w, dy, dx);
 }
 
@@ -211,6 +213,7 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
 /// The sum is cut into runs of pixels by shape; partial sums, of at most a few MiB, are added in the order of the runs.
 template <class T>
 void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
+  if (detail::provided(stream, &ProviderTable<T>::conv2d_backward_weight, plan, groups, x, dy, dw)) return;
   conv2d_backward_weight_tuned<T>(stream, {}, plan, groups, x, dy, dw);
 }
 

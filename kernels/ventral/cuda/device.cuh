@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "ventral/cuda/launch.hpp"
+#include "ventral/cuda/provider.hpp"
 
 namespace ventral::inline v0::cuda::device {
 
@@ -181,6 +182,11 @@ VENTRAL_CUDA_FUNCTION UseStream::UseStream(Stream stream) : before_(std::exchang
 VENTRAL_CUDA_FUNCTION UseStream::~UseStream() { detail::current_stream().handle = before_; }
 VENTRAL_CUDA_FUNCTION UseMath::UseMath(Math math) : before_(std::exchange(detail::current_stream().math, math)) {}
 VENTRAL_CUDA_FUNCTION UseMath::~UseMath() { detail::current_stream().math = before_; }
+VENTRAL_CUDA_FUNCTION UseProvider::UseProvider(Provider provider) : before_(detail::current_stream().provider) {
+  detail::require_provider(provider);
+  detail::current_stream().provider = provider;
+}
+VENTRAL_CUDA_FUNCTION UseProvider::~UseProvider() { detail::current_stream().provider = before_; }
 
 VENTRAL_CUDA_FUNCTION Event::Event() {
   cudaEvent_t event = nullptr;

@@ -6,6 +6,7 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 /// y = x w^T + b. x [rows,in], w [out,in], b [out] or absent (null), y [rows,out]. 2 rows in out operations; the bias is added as y is written.
 template <class T>
 void linear_forward(Stream stream, In<T> x, In<T> w, In<T> b, Out<T> y) {
+  if (detail::provided(stream, &ProviderTable<T>::linear_forward, x, w, b, y)) return;
   const Index rows = x.shape[0], in = w.shape[1], out = w.shape[0];
   gemm_epilogue<T>(stream, rows, out, in, 1, {x.data, in}, {w.data, in, true}, 0, y.data, out, {.bias = b.data});
 }
@@ -13,6 +14,7 @@ void linear_forward(Stream stream, In<T> x, In<T> w, In<T> b, Out<T> y) {
 /// dx = dy w.
 template <class T>
 void linear_backward_input(Stream stream, In<T> w, In<T> dy, Out<T> dx) {
+  if (detail::provided(stream, &ProviderTable<T>::linear_backward_input, w, dy, dx)) return;
   const Index rows = dy.shape[0], in = w.shape[1], out = w.shape[0];
   gemm<T>(stream, rows, in, out, 1, {dy.data, out}, {w.data, in}, 0, dx.data, in);
 }
@@ -20,6 +22,7 @@ void linear_backward_input(Stream stream, In<T> w, In<T> dy, Out<T> dx) {
 /// dw += dy^T x.
 template <class T>
 void linear_backward_weight(Stream stream, In<T> x, In<T> dy, Out<T> dw) {
+  if (detail::provided(stream, &ProviderTable<T>::linear_backward_weight, x, dy, dw)) return;
   const Index rows = x.shape[0], in = x.shape[1], out = dy.shape[1];
   gemm<T>(stream, out, in, rows, 1, {dy.data, out, true}, {x.data, in}, 1, dw.data, in);
 }

@@ -196,12 +196,14 @@ void max_pool_backward(Stream stream, const WindowPlan& plan, In<std::int32_t> w
 /// count_include_pad, inside the padded image too (a window may reach beyond that with Rounding::ceil). Reads x once and writes y once.
 template <class T>
 void mean_pool_forward(Stream stream, const WindowPlan& plan, bool count_include_pad, In<T> x, Out<T> y) {
+  if (detail::provided(stream, &ProviderTable<T>::mean_pool_forward, plan, count_include_pad, x, y)) return;
   detail::pool_forward<T>(stream, "mean_pool_forward", plan, count_include_pad, x, y.size(), detail::MeanUnderWindow<T>{y.data, {}});
 }
 
 /// dx[n,c,h,w] = the sum of dy / count over the windows that cover (h, w), in the order of the outputs. Reads dy once and writes dx once.
 template <class T>
 void mean_pool_backward(Stream stream, const WindowPlan& plan, bool count_include_pad, In<T> dy, Out<T> dx) {
+  if (detail::provided(stream, &ProviderTable<T>::mean_pool_backward, plan, count_include_pad, dy, dx)) return;
   detail::pool_backward(stream, "mean_pool_backward", plan, dy.size(), detail::ShareOfMean<T>{count_include_pad, dy.data}, dx);
 }
 

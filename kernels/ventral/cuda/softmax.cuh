@@ -99,6 +99,7 @@ struct LogSoftmaxGradientLine {
 /// NaN becomes NaN. Reads x three times, from a cache when lines are not too long, and writes y once; AxisLines::team says who works on a line.
 template <class T>
 void softmax_forward(Stream stream, int axis, In<T> x, Out<T> y) {
+  if (detail::provided(stream, &ProviderTable<T>::softmax_forward, axis, x, y)) return;
   const detail::AxisLines lines(x.shape, axis);
   detail::for_lines(stream, "softmax_forward", x.shape, lines.team(), lines.lines, detail::SoftmaxLine<T>{lines, x.data, y.data});
 }
@@ -106,6 +107,7 @@ void softmax_forward(Stream stream, int axis, In<T> x, Out<T> y) {
 /// dx_k = y_k (dy_k - sum_j dy_j y_j). Reads y and dy twice and writes dx once.
 template <class T>
 void softmax_backward(Stream stream, int axis, In<T> y, In<T> dy, Out<T> dx) {
+  if (detail::provided(stream, &ProviderTable<T>::softmax_backward, axis, y, dy, dx)) return;
   const detail::AxisLines lines(y.shape, axis);
   detail::for_lines(stream, "softmax_backward", y.shape, lines.team(), lines.lines, detail::SoftmaxGradientLine<T>{lines, y.data, dy.data, dx.data});
 }

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "ventral/cuda/emulator/arrays.hpp"
+#include "ventral/cuda/provider.hpp"
 
 namespace ventral::inline v0::cuda::emulated {
 
@@ -61,6 +62,11 @@ inline UseStream::UseStream(Stream stream) : before_(std::exchange(emulator::cur
 inline UseStream::~UseStream() { emulator::current_stream().handle = before_; }
 inline UseMath::UseMath(Math math) : before_(std::exchange(emulator::current_stream().math, math)) {}
 inline UseMath::~UseMath() { emulator::current_stream().math = before_; }
+inline UseProvider::UseProvider(Provider provider) : before_(emulator::current_stream().provider) {
+  detail::require_provider(provider);
+  emulator::current_stream().provider = provider;
+}
+inline UseProvider::~UseProvider() { emulator::current_stream().provider = before_; }
 
 namespace emulator {
 
