@@ -189,11 +189,12 @@ TEST_CASE("math: networks inside one do as it does, unless they say otherwise") 
 }
 
 TEST_CASE("math: another stream leaves it as it was") {
+  namespace cuda = ventral::cuda::VENTRAL_CUDA_MODE;
   const Cuda::UseMath use(Math::tf32);
-  const gpu::OwnStream own;
+  const cuda::OwnStream own;
   {
-    const gpu::UseStream other(own);
-    CHECK(Cuda::stream().handle == gpu::Stream(own).handle);
+    const cuda::UseStream other(own);
+    CHECK(Cuda::stream().handle == cuda::Stream(own).handle);
     CHECK(Cuda::stream().math == Math::tf32);
     const Cuda::UseMath inner(Math::tf32x3);
     CHECK(Cuda::stream().math == Math::tf32x3);
