@@ -98,13 +98,13 @@ template <class T>
 constexpr double tolerance = sizeof(T) == 8 ? 1e-14 : sizeof(T) == 4 ? 2e-6 : std::is_same_v<T, half> ? 5e-4 : 4e-3;
 
 template <class T>
-void check_outcome(const Experiment<T>& e, const gpu::ConvTuning& tuning) {
+void check_outcome(const Experiment<T>& e, const gpu::ConvTuning& tuning, double limit = tolerance<T>) {
   INFO("kernel " << static_cast<int>(tuning.kernel) << ", tile " << static_cast<int>(tuning.tile) << ", " << (tuning.wide_index ? "64" : "32")
                  << " bits, runs of " << tuning.split_pixels << ", tensor cores " << tuning.tensor_cores);
   const Outcome<T> o(e, tuning);
-  CHECK(test::relative_error(o.y, e.y) < tolerance<T>);
-  CHECK(test::relative_error(o.dx, e.dx) < tolerance<T>);
-  CHECK(test::relative_error(o.dw, e.dw_sum) < tolerance<T>);
+  CHECK(test::relative_error(o.y, e.y) < limit);
+  CHECK(test::relative_error(o.dx, e.dx) < limit);
+  CHECK(test::relative_error(o.dw, e.dw_sum) < limit);
 }
 
 template <class T>
@@ -135,6 +135,38 @@ TEST_CASE_TEMPLATE("convolution kernels: what is chosen by shape agrees with the
     INFO("x " << to_string(s.shape) << ", outputs " << s.options.out << ", kernel " << s.options.kernel.h << "x" << s.options.kernel.w);
     check_outcome<T>(Experiment<T>(s), {});
   }
+}
+
+TEST_CASE("convolution kernels: tf32 and three of it, in every tile, agree with the CPU") {
+  for (const Setting& s : settings()) {
+    INFO("x " << to_string(s.shape) << ", outputs " << s.options.out << ", kernel " << s.options.kernel.h << "x" << s.options.kernel.w);
+    const Experiment<float> e(s);
+    for (const Math math : {Math::tf32x3, Math::tf32}) {
+      const Cuda::UseMath use(math);
+      const double limit = math == Math::tf32 ? 2e-3 : tolerance<float>;
+      for (const ConvTile tile : {ConvTile::low_16x256, ConvTile::square_64x64, ConvTile::square_128x128})
+        if (tile != ConvTile::square_128x128 || s.options.out > 4) check_outcome<float>(e, {.kernel = gemm, .tile = tile}, limit);
+      check_outcome<float>(e, {}, limit);
+      check_outcome<float>(e, {.kernel = gemm, .tensor_cores = false});
+      check_outcome<float>(e, {.kernel = ConvKernel::direct});
+      if (s.options.in < 3) check_outcome<float>(e, {.kernel = gemm, .wide_index = true});
+    }
+  }
+}
+
+TEST_CASE("convolution kernels: the gradient by the input multiplies by no tap in vain") {
+  for (Index stride = 1; stride <= 5; ++stride)
+    for (Index dilation = 1; dilation <= 4; ++dilation)
+      for (Index kernel = 1; kernel <= 7; ++kernel)
+        for (Index before = 0; before <= 3; ++before)
+          for (const Index in : {1, 2, 5, 11, 24}) {
+            const auto axis = gpu::detail::conv_axis<Index>({in, 3, kernel, stride, before, 0, dilation}, true);
+            Index tried = 0, needed = 0;
+            for (Index f = 0; f < axis.phases; ++f) tried += axis.phase(f).count * axis.phase(f).taps;
+            for (Index u = 0; u < in; ++u)
+              for (Index tap = 0; tap < kernel; ++tap) needed += (u + before - tap * dilation) % stride == 0;
+            REQUIRE(tried == needed);  // those that lie between outputs are left out, those beyond the ends are not
+          }
 }
 
 TEST_CASE_TEMPLATE("convolution kernels: bfloat16 and half, with and without tensor cores", T, bfloat16, half) {

@@ -240,3 +240,26 @@ TEST_CASE("emulator: several threads launch at once") {
   for (std::thread& t : threads) t.join();
   for (const int count : right) CHECK(count == 10);
 }
+
+TEST_CASE("emulator: a tensor core cuts terms below the largest, and their sum") {
+  const auto sum = [](float c, float a0, float b0, float a1 = 0, float b1 = 0, float a2 = 0, float b2 = 0, float a3 = 0, float b3 = 0) {
+    const float a[4] = {a0, a1, a2, a3}, b[4] = {b0, b1, b2, b3};
+    return gpu::emulator::tensor_core_sum(c, a, b);
+  };
+  constexpr float inf = INFINITY, most = std::numeric_limits<float>::max(), t = 0x1.8p-13f, u = 0x1p-12f;
+  CHECK(sum(1, 2, 3, 4, 5, 6, 7, 8, 9) == 1 + 6 + 20 + 42 + 72);
+  CHECK(sum(1, 0x1.8p-12f, 0x1p-11f) == 1 + 0x1p-23f);    // the sum is cut, not rounded
+  CHECK(sum(-1, -0x1.8p-12f, 0x1p-11f) == -1 - 0x1p-23f);  // toward zero
+  CHECK(sum(1, t, u, t, u, t, u, t, u) == 1);              // each term is below what is kept, all four together are not
+  CHECK(sum(0, t, u, t, u, t, u, t, u) == 4 * t * u);
+  CHECK(sum(0, 1, 1, -1, 1, t, u) == 0);                   // cut although the large terms cancel
+  CHECK(sum(0, 0x1p-149f, 1) == 0x1p-149f);
+  CHECK(sum(0, 0x1p-75f, 0x1p-74f, 0x1p-76f, 0x1p-74f) == 0x1p-149f);
+  CHECK(sum(0, 0x1p-149f, 0x1p-149f) == 0);
+  CHECK(sum(most, most, 1) == inf);
+  CHECK(sum(most, 0x1p100f, 0x1p3f) == most);
+  CHECK(sum(1, -inf, 2) == -inf);
+  CHECK(std::isnan(sum(inf, -inf, 2)));
+  CHECK(std::isnan(sum(1, inf, 0)));
+  CHECK(std::isnan(sum(NAN, 1, 1)));
+}

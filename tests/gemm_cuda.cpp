@@ -110,6 +110,7 @@ TEST_CASE_TEMPLATE("gemm on cuda: every kernel, awkward shapes", T, float, doubl
   check_shapes<T>({.kernel = K::naive}, count);
   check_shapes<T>({.kernel = K::tiled}, count);
   check_shapes<T>({.kernel = K::register_tiled}, count);
+  if (sizeof(T) == 4) check_shapes<T>({.kernel = K::register_tiled, .tile = gpu::GemmTile::huge}, 36);
   if (sizeof(T) == 2) check_shapes<T>({.kernel = K::tensor}, count);
 }
 
@@ -121,19 +122,21 @@ TEST_CASE("gemm on cuda: tf32 where asked, and only there") {
   CHECK(product_error<float>(p, {.kernel = gpu::GemmKernel::tensor}) < 1);  // exact: tensor cores are not used
 }
 
-TEST_CASE_TEMPLATE("gemm on cuda: large tiles, all transposes, with and without vectors", T, float, double, bfloat16) {
+TEST_CASE_TEMPLATE("gemm on cuda: large and huge tiles, all transposes, with and without vectors", T, float, double, bfloat16) {
   for (const bool a : {false, true})
     for (const bool b : {false, true})
       for (const Index shift : {0, 1}) {
         const Product p{.m = 132, .n = 136, .k = 48, .a_transposed = a, .b_transposed = b, .padding = 8, .shift = shift, .beta = 1};
         check_product<T>(p, {.kernel = gpu::GemmKernel::register_tiled, .tile = gpu::GemmTile::large});
         if (sizeof(T) == 2) check_product<T>(p, {.kernel = gpu::GemmKernel::tensor, .tile = gpu::GemmTile::large});
+        for (const Index parts : {1, 3}) check_product<T>(p, {.kernel = gpu::GemmKernel::register_tiled, .tile = gpu::GemmTile::huge, .parts = parts});
       }
 }
 
 TEST_CASE("gemm on cuda: more rows of tiles than a band has") {
   for (const auto kernel : {gpu::GemmKernel::tiled, gpu::GemmKernel::register_tiled})
     for (const Index parts : {1, 2}) check_product<float>({.m = 581, .n = 130, .k = 20}, {.kernel = kernel, .parts = parts});
+  check_product<float>({.m = 1100, .n = 260, .k = 9}, {.kernel = gpu::GemmKernel::register_tiled, .tile = gpu::GemmTile::huge});
 }
 
 TEST_CASE("gemm on cuda: large tiles of tf32") {
@@ -172,6 +175,7 @@ TEST_CASE("gemm on cuda: the rule follows shape, type and generation") {
   CHECK(gpu::gemm_tuning<half>(512, 512, 512, 75).kernel == K::tiled);
   CHECK(gpu::gemm_tuning<float>(64, 10, 84, 90).kernel == K::tiled);
   CHECK(gpu::gemm_tuning<float>(4096, 4096, 64, 90).tile == gpu::GemmTile::large);
+  CHECK(gpu::gemm_tuning<float>(1 << 16, 1 << 16, 64, 90).tile == gpu::GemmTile::large);  // never huge yet
   CHECK(gpu::gemm_tuning<float>(4096, 4096, 4096, 90).parts == 1);
   CHECK(gpu::gemm_tuning<float>(64, 120, 100, 90).parts == 1);
   CHECK(gpu::gemm_tuning<float>(64, 120, 400, 90).parts == 3);

@@ -149,6 +149,21 @@ TEST_CASE("math: a network computes as it says, and the thread as before afterwa
   CHECK(test::relative_error(split, exact) < 2e-6);
 }
 
+TEST_CASE("math: backward computes as the network says") {
+  if (!has_modes()) return;
+  const auto x = test::random_tensor<float, Cuda>({20, 40}, 1), dy = test::random_tensor<float, Cuda>({20, 30}, 2);
+  const auto input_gradient = [&](std::optional<Math> math) {
+    Sequential<float, Cuda> net;
+    net.add("fc", Linear<float, Cuda>({.in = 40, .out = 30}));
+    if (math) net.math(*math);
+    net.forward(x, Mode::training);
+    Tensor<float, Cuda> dx({20, 40});
+    net.backward(dy, dx.ref());
+    return dx.to<Cpu>();  // dy w: forward has no part in it
+  };
+  CHECK(test::relative_error(input_gradient(Math::tf32), input_gradient({})) > 1e-5);
+}
+
 TEST_CASE("math: networks inside one do as it does, unless they say otherwise") {
   if (!has_modes()) return;
   const auto run = [](std::optional<Math> outer, std::optional<Math> inner) {
@@ -174,11 +189,12 @@ TEST_CASE("math: networks inside one do as it does, unless they say otherwise") 
 }
 
 TEST_CASE("math: another stream leaves it as it was") {
+  namespace cuda = ventral::cuda::VENTRAL_CUDA_MODE;
   const Cuda::UseMath use(Math::tf32);
-  const gpu::OwnStream own;
+  const cuda::OwnStream own;
   {
-    const gpu::UseStream other(own);
-    CHECK(Cuda::stream().handle == gpu::Stream(own).handle);
+    const cuda::UseStream other(own);
+    CHECK(Cuda::stream().handle == cuda::Stream(own).handle);
     CHECK(Cuda::stream().math == Math::tf32);
     const Cuda::UseMath inner(Math::tf32x3);
     CHECK(Cuda::stream().math == Math::tf32x3);
