@@ -88,6 +88,43 @@ class Event {
   void* handle_ = nullptr;
 };
 
+/// Work captured once and run again by one call, a CUDA graph: kernels, copies and clearing on the device, with the arguments they had when captured.
+/// So what changes from run to run has to lie in device memory. While it is captured nothing runs, and what needs the CPU is a CudaError: copies to and
+/// from main memory, and waiting. Arrays that the work allocates and frees are the graph's own; to keep one is an error: run the work once before, so
+/// that it has all it needs. Arrays that it works on must outlive it and stay where they are.
+class Graph {
+ public:
+  Graph();
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  /// Captures what work() queues on Space::stream(), in place of what was captured before.
+  template <class Work>
+  void capture(Work&& work) {
+    begin();
+    try {
+      work();
+    } catch (...) {
+      abandon();
+      throw;
+    }
+    end();
+  }
+  /// Queues all of it.
+  void launch(Stream stream = Space::stream()) const;
+  /// How many kernels, copies and clearings; 0 before a capture.
+  std::size_t size() const;
+
+  struct State;  ///< what each mode keeps
+
+ private:
+  void begin();
+  void end();
+  void abandon() noexcept;
+  State* state_;
+};
+
 /// Memory of the device in bytes: all of it, what no program holds, and what ventral's tensors hold in how many arrays.
 struct MemoryUse {
   std::size_t total = 0, free = 0, tensors = 0, arrays = 0, most = 0;  ///< `most`: the largest value of `tensors` so far
