@@ -1,8 +1,12 @@
-#include <algorithm>
+#include <tuple>
 
 #include "support.hpp"
+#include "ventral/capture.hpp"
+#include "ventral/layers/batch_norm2d.hpp"
 #include "ventral/layers/dropout.hpp"
-#include "ventral/optimizer.hpp"
+#include "ventral/models/lenet.hpp"
+#include "ventral/schedule.hpp"
+#include "ventral/training.hpp"
 
 using namespace ventral;
 
@@ -114,3 +118,80 @@ TEST_CASE("graph: the emulator shows an array that is gone, and temporary arrays
   CHECK(first(z) != first(z));
 }
 #endif
+
+namespace {
+
+/// Random images with labels that can be learnt: bright in one of four rows of squares.
+Dataset squares(Index n, Index side, std::uint64_t seed) {
+  Random random(seed);
+  Dataset data;
+  data.images = Tensor<std::uint8_t>({n, 1, side, side});
+  data.labels = Tensor<std::int32_t>({n});
+  data.classes = 4;
+  for (Index i = 0; i < n; ++i) {
+    data.labels[i] = static_cast<std::int32_t>(random.below(4));
+    for (Index k = 0; k < side * side; ++k)
+      data.images[i * side * side + k] = static_cast<std::uint8_t>(random.below(120) + (k / side * 4 / side == data.labels[i] ? 100 : 0));
+  }
+  return data;
+}
+
+/// A small network with what changes from step to step: dropout, and running statistics.
+Sequential<float, Cuda> small_net() {
+  Sequential<float, Cuda> net;
+  net.add("conv", Conv2d<float, Cuda>({.in = 1, .out = 3, .kernel = 3, .padding = 1}));
+  net.add("norm", BatchNorm2d<float, Cuda>({.channels = 3}));
+  net.add("act", ReLU<float, Cuda>());
+  net.add("pool", MaxPool2d<float, Cuda>({.kernel = 2}));
+  net.add("flatten", Flatten<float, Cuda>());
+  net.add("dropout", Dropout<float, Cuda>({.rate = 0.3}));
+  net.add("fc", Linear<float, Cuda>({.in = 48, .out = 4}));
+  net.initialize(3);
+  return net;
+}
+
+/// Every number that training changes.
+std::vector<float> all_numbers(Sequential<float, Cuda>& net) {
+  std::vector<float> out;
+  const auto append = [&](const Tensor<float, Cuda>& t) {
+    const Tensor<float> host = t.to<Cpu>();
+    out.insert(out.end(), host.begin(), host.end());
+  };
+  for (const auto& p : net.parameters()) append(p.parameter->value);
+  for (const auto& b : net.buffers()) append(b.buffer->value);
+  return out;
+}
+
+TrainingOptions quiet(Index epochs, bool capture) {
+  TrainingOptions o;
+  o.epochs = epochs, o.batch = 16, o.log = nullptr, o.capture = capture, o.look_every = 5;
+  return o;
+}
+
+using Loss = SoftmaxCrossEntropy<float, Cuda>;
+using Images = ResidentData<float, std::int32_t, Cuda>;
+
+}  // namespace
+
+TEST_CASE("capture: the same bits as uncaptured steps, for each optimizer, with schedule, dropout and a partial batch") {
+  const Dataset data = squares(140, 8, 1), held_out = squares(50, 8, 2);
+  const auto check = [&](const char* name, auto make, Index epochs) {
+    INFO(name);
+    const auto train = [&](bool capture) {
+      auto net = small_net();
+      auto optimizer = make(net);
+      TrainingOptions options = quiet(epochs, capture);
+      options.schedule = warm_up(7, CosineRate{.rate = 0.05, .steps = 30});
+      const auto result = fit(net, Loss(), optimizer, ImageSource<float>(data), ImageSource<float>(held_out), options);
+      return std::tuple(all_numbers(net), result.epochs.back().loss, result.epochs.back().accuracy, result.epochs.back().validation_loss, result.state.step, net.step(),
+                        optimizer.counts());
+    };
+    CHECK(train(true) == train(false));
+  };
+  check("SGD", [](auto& net) { return SGD<float, Cuda>(net.parameters()); }, 1);
+  check("momentum", [](auto& net) { return SGD<float, Cuda>(net.parameters(), {.momentum = 0.9, .dampening = 0.1, .weight_decay = 1e-3}); }, 4);
+  check("Adam", [](auto& net) { return Adam<float, Cuda>(net.parameters()); }, 4);
+  check("AdamW", [](auto& net) { return AdamW<float, Cuda>(net.parameters()); }, 2);
+  check("RMSProp", [](auto& net) { return RMSProp<float, Cuda>(net.parameters(), {.momentum = 0.5, .centered = true}); }, 2);
+  check("Adagrad", [](auto& net) { return Adagrad<float, Cuda>(net.parameters(), {.rate_decay = 0.1}); }, 2);
+}

@@ -19,11 +19,25 @@ struct Stream {
   void* handle = nullptr;
 };
 
+class Graph;
+struct QueuedLoss;
+struct StepPlan;
+struct StepReport;
+struct StepState;
+class StepUpdates;
+
 /// The memory of the current GPU, or what the emulator has in its place. Allocations come from CUDA's stream-ordered pool and are reused without
 /// asking the driver; copies within the device and clearing are queued, copies to and from main memory have ended on return.
 /// Throws CudaError: out of memory says what was asked, what is free, and by whom the rest is held.
 struct Space {
   using Stream = VENTRAL_CUDA_MODE::Stream;
+  // What a captured training step is made of, see capture.hpp.
+  using Graph = VENTRAL_CUDA_MODE::Graph;
+  using QueuedLoss = VENTRAL_CUDA_MODE::QueuedLoss;
+  using StepPlan = VENTRAL_CUDA_MODE::StepPlan;
+  using StepReport = VENTRAL_CUDA_MODE::StepReport;
+  using StepState = VENTRAL_CUDA_MODE::StepState;
+  using StepUpdates = VENTRAL_CUDA_MODE::StepUpdates;
   static constexpr const char* name = "cuda";
   /// Element types that kernels exist for; bytes and whole numbers hold masks, positions and labels.
   template <class T>
@@ -139,3 +153,8 @@ struct DeviceStatus {
 DeviceStatus device_status();
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE
+
+namespace ventral::inline v0 {
+/// The namespace of CUDA in this mode, by a name that is the same in all.
+namespace gpu = cuda::VENTRAL_CUDA_MODE;
+}  // namespace ventral::inline v0

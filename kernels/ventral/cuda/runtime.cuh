@@ -109,8 +109,3 @@ VENTRAL_DEVICE void store(T* p, Compute<T> value) {
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE
-
-namespace ventral::inline v0 {
-/// The namespace of CUDA in this mode, by a name that is the same in all: for kernels of your own.
-namespace gpu = cuda::VENTRAL_CUDA_MODE;
-}  // namespace ventral::inline v0
