@@ -25,6 +25,7 @@ float first(const Tensor<float, Cuda>& x) { return x.to<Cpu>()[0]; }
 TEST_CASE("graph: captures without running, runs as often as it is launched, with the contents of the arrays at that time") {
   Tensor<float, Cuda> x({33}), y({33}), z({33});
   x.fill(2);
+  add(0, x, y);  // loads the kernel, as a capture should not
   gpu::Graph graph;
   CHECK(graph.size() == 0);
   graph.launch();  // nothing
@@ -78,6 +79,7 @@ TEST_CASE("graph: what needs the CPU is forbidden while it is captured, and the 
 TEST_CASE("graph: temporary arrays are its own; arrays that stay, or go, are errors") {
   Tensor<float, Cuda> x({100}), y({100}), kept;
   x.fill(1);
+  scaled_sum(x.stream(), 0, x.ref(), 0, y.ref());
   gpu::Graph graph;
   const auto before = gpu::memory_use();
   graph.capture([&] {

@@ -35,7 +35,8 @@ constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
 /// The rate of the optimizer may be changed between runs. What the CPU does in a step cannot be captured: layers that read results in main memory,
 /// clipping by the norm, augmentation; it is an error. At a loss that is not finite the device stops updating by itself, so parameters and the
 /// optimizer's state stay those before that step until the CPU looks (buffers, such as running statistics, go on until then).
-/// Network, loss, optimizer and data must outlive it, and layers not be replaced. It has activations of its own, beside those of the network.
+/// Network, loss, optimizer and data must outlive it, and layers not be replaced. It has activations of its own, beside those of the network, which
+/// net.activation() does not see.
 template <class T, class SpaceType, class Loss>
 class CapturedStep {
   static_assert(requires { typename SpaceType::Graph; }, "steps are captured on Cuda alone; on Cpu a step is forward, loss, backward and update as ever");

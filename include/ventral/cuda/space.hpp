@@ -105,7 +105,7 @@ class Event {
 /// Work captured once and run again by one call, a CUDA graph: kernels, copies and clearing on the device, with the arguments they had when captured.
 /// So what changes from run to run has to lie in device memory. While it is captured nothing runs, and what needs the CPU is a CudaError: copies to and
 /// from main memory, and waiting. Arrays that the work allocates and frees are the graph's own; to keep one is an error: run the work once before, so
-/// that it has all it needs. Arrays that it works on must outlive it and stay where they are.
+/// that it has all it needs, and its kernels are loaded. Arrays that it works on must outlive it and stay where they are.
 class Graph {
  public:
   Graph();
