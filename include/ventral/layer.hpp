@@ -80,14 +80,18 @@ class Pass {
   Mode mode() const { return root_->mode_; }
   bool training() const { return mode() == Mode::training; }
   /// On the outermost pass: starts a forward pass; `step` numbers training steps, so that each draws other random numbers.
-  void start(Mode mode, std::uint64_t seed, std::uint64_t step) {
+  /// In a captured step the number is where `counter` points to, in device memory.
+  void start(Mode mode, std::uint64_t seed, std::uint64_t step, const std::uint64_t* counter = nullptr) {
     mode_ = mode;
     seed_ = seed;
     step_ = step;
+    counter_ = counter;
   }
 
   /// Random numbers of this layer in this step: the same again in a repeated step, others in each layer and step.
-  Random random() const { return Random(root_->seed_, mix(path_, root_->step_)); }
+  Random random() const { return step_random(); }
+  /// The same for kernels, which can draw from it in a captured step, too.
+  StepRandom step_random() const { return {root_->seed_, path_, root_->step_, root_->counter_}; }
 
   /// An array kept until the backward of this call. Contents survive from forward to backward; unspecified at first.
   template <class T>
@@ -157,6 +161,7 @@ class Pass {
   Pass* root_;
   Mode mode_;
   std::uint64_t seed_, step_ = 0, path_ = 0;
+  const std::uint64_t* counter_ = nullptr;
   std::vector<Bytes> kept_, workspace_;
   std::vector<std::unique_ptr<Pass>> children_;
   std::unique_ptr<void, void (*)(void*)> own_{nullptr, nullptr};

@@ -58,13 +58,34 @@ class LossBase {
   void values(In<T, Space> x, In<Target, Space> target, Out<T, Space> out) {
     static_cast<void>(derived().weight(x, target));
     require<ShapeError>(out.shape == target.shape, Derived::kind, ": values has shape ", out.shape, "; the target has ", target.shape);
-    derived().sum(x, target, 0, out, {});
+    derived().sum(x, target, 0.0, out, {});
+  }
+
+  // For captured steps (capture.hpp), which cannot wait for a number.
+
+  /// Throws what the loss would: for an output [N,...] that does not fit the targets of any number of examples, and for labels that are none.
+  void check(const Shape& output, In<Target, Space> targets) {
+    static_cast<void>(derived().weight({nullptr, output.with(0, targets.shape[0])}, targets));
+  }
+  /// Queues the loss with its gradient; the sum stays in device memory. `Queued` is {partial sums, their number, factor}.
+  template <class Queued>
+  Queued queue(In<T, Space> x, In<Target, Space> target, Out<T, Space> dx) {
+    using Scale = decltype(Queued::scale);
+    Queued out{sums_.data(), 0, reduction_ == Reduction::sum ? Scale{1} : derived().template queue_weight<Scale>(x, target)};
+    derived().sum(x, target, typename Queued::Call(out.scale, &out.parts), {}, dx);
+    return out;
   }
 
  protected:
   explicit LossBase(Reduction r) : reduction_(r) {}
 
-  Tensor<double, Space> sums_{Shape{loss_sums}};
+  /// Without class weights or labels to ignore, each position counts 1.
+  template <class Scale>
+  Scale queue_weight(In<T, Space>, In<Target, Space> target) {
+    return {1 / static_cast<double>(target.size())};
+  }
+
+  Tensor<double, Space> sums_{Shape{loss_room}};
 
  private:
   Derived& derived() { return static_cast<Derived&>(*this); }
@@ -111,10 +132,16 @@ class LabelLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
     const LabelSum found = sum_labels(x.stream(), ignore_, classes, labels, In<T, Space>(weights_.ref()));
     return checked_weight(Derived::kind, found, labels.shape, " is not in 0..", classes - 1);
   }
+  template <class Scale>
+  Scale queue_weight(In<T, Space> x, In<std::int32_t, Space> labels) {
+    if (room_.empty()) room_ = Tensor<double, Space>::uninitialized({2 * loss_room});
+    return queue_label_weights(x.stream(), ignore_, x.shape[1], labels, In<T, Space>(weights_.ref()), room_.ref());
+  }
 
   double smoothing_;
   Index ignore_;
   Tensor<T, Space> weights_;
+  Tensor<double, Space> room_;  ///< for the parts of the weight in captured steps
 };
 
 }  // namespace detail
@@ -133,7 +160,8 @@ class SoftmaxCrossEntropy : public detail::LabelLoss<SoftmaxCrossEntropy<T, Spac
   using Base = detail::LabelLoss<SoftmaxCrossEntropy, T, Space>;
   template <class, class, class, class>
   friend class detail::LossBase;
-  double sum(In<T, Space> x, In<std::int32_t, Space> labels, double scale, Out<T, Space> values, Out<T, Space> dx) {
+  template <class Call>
+  double sum(In<T, Space> x, In<std::int32_t, Space> labels, const Call& scale, Out<T, Space> values, Out<T, Space> dx) {
     return softmax_cross_entropy(x.stream(), this->smoothing_, this->ignore_, scale, x, labels, this->weights_, this->sums_, values, dx);
   }
 };
@@ -150,7 +178,8 @@ class NegativeLogLikelihood : public detail::LabelLoss<NegativeLogLikelihood<T, 
   using Base = detail::LabelLoss<NegativeLogLikelihood, T, Space>;
   template <class, class, class, class>
   friend class detail::LossBase;
-  double sum(In<T, Space> x, In<std::int32_t, Space> labels, double scale, Out<T, Space> values, Out<T, Space> dx) {
+  template <class Call>
+  double sum(In<T, Space> x, In<std::int32_t, Space> labels, const Call& scale, Out<T, Space> values, Out<T, Space> dx) {
     return negative_log_likelihood(x.stream(), this->smoothing_, this->ignore_, scale, x, labels, this->weights_, this->sums_, values, dx);
   }
 };
@@ -173,7 +202,8 @@ class MSE : public detail::LossBase<MSE<T, Space>, T, Space, T> {
     detail::require_same_shape(kind, x.shape, target.shape);
     return static_cast<double>(x.size());
   }
-  double sum(In<T, Space> x, In<T, Space> target, double scale, Out<T, Space> values, Out<T, Space> dx) {
+  template <class Call>
+  double sum(In<T, Space> x, In<T, Space> target, const Call& scale, Out<T, Space> values, Out<T, Space> dx) {
     return squared_error(x.stream(), scale, x, target, this->sums_, values, dx);
   }
 };
@@ -198,7 +228,8 @@ class BCEWithLogits : public detail::LossBase<BCEWithLogits<T, Space>, T, Space,
     detail::require_same_shape(kind, x.shape, target.shape);
     return static_cast<double>(x.size());
   }
-  double sum(In<T, Space> x, In<T, Space> target, double scale, Out<T, Space> values, Out<T, Space> dx) {
+  template <class Call>
+  double sum(In<T, Space> x, In<T, Space> target, const Call& scale, Out<T, Space> values, Out<T, Space> dx) {
     return binary_cross_entropy(x.stream(), positive_weight_, scale, x, target, this->sums_, values, dx);
   }
   double positive_weight_;
@@ -223,7 +254,8 @@ class MarginLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
     const LabelSum found = sum_labels(x.stream(), nothing_ignored, classes, labels, In<T, Space>());
     return checked_weight(Derived::kind, found, labels.shape, " is not in 0..", classes - 1);
   }
-  double sum(In<T, Space> x, In<std::int32_t, Space> labels, double scale, Out<T, Space> values, Out<T, Space> dx) {
+  template <class Call>
+  double sum(In<T, Space> x, In<std::int32_t, Space> labels, const Call& scale, Out<T, Space> values, Out<T, Space> dx) {
     if (binary(x, labels)) return binary_hinge(x.stream(), margin_, tie_counts_, scale, x, labels, this->sums_, values, dx);
     return class_hinge(x.stream(), margin_, tie_counts_, scale, x, labels, this->sums_, values, dx);
   }

@@ -35,11 +35,7 @@ class Optimizer {
   /// Changes every parameter by its gradient. Allocates state in the first step only.
   void step() {
     begin_updates(Space::stream());
-    for (std::size_t i = 0; i < parameters_.size(); ++i) {
-      Parameter<T, Space>& p = *parameters_[i].parameter;
-      if (p.frozen || p.gradient.shape() != p.value.shape()) continue;
-      update(p, ++counts_[i], state_of(i));
-    }
+    update_all();
     finish_updates(Space::stream());
   }
   void zero_gradients() {
@@ -81,6 +77,19 @@ class Optimizer {
     counts_ = counts;
   }
 
+  // For captured steps, see capture.hpp.
+
+  /// Counts a step, and leaves what it does to the parameters to `updates`.
+  template <class Updates>
+  void prepare(Updates& updates) {
+    updates.collect(Space::stream(), [&] { update_all(); });
+  }
+  /// Steps counted last that changed nothing.
+  void take_back(Index steps) {
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      if (moves(*parameters_[i].parameter)) counts_[i] -= steps;
+  }
+
  protected:
   /// `names` are the arrays of state for each parameter, which begin with every element `initial`.
   [[gnu::cold]] Optimizer(Parameters parameters, double rate, std::vector<const char*> names, double initial = 0)
@@ -96,6 +105,11 @@ class Optimizer {
  private:
   virtual void update(Parameter<T, Space>& p, Index count, Tensor<T, Space>* state) = 0;
 
+  static bool moves(const Parameter<T, Space>& p) { return !p.frozen && p.gradient.shape() == p.value.shape(); }
+  void update_all() {
+    for (std::size_t i = 0; i < parameters_.size(); ++i)
+      if (Parameter<T, Space>& p = *parameters_[i].parameter; moves(p)) update(p, ++counts_[i], state_of(i));
+  }
   /// The state of parameter i, allocated at the first call.
   Tensor<T, Space>* state_of(std::size_t i) {
     Tensor<T, Space>* first = state_.data() + i * names_.size();

@@ -98,4 +98,26 @@ class Random {
   std::array<std::uint32_t, 4> cache_{};
 };
 
+/// The random numbers of one place in a network in one step: Random(seed, mix(place, step)). In a captured step (capture.hpp) the number of the step lies
+/// in device memory and counts on by itself, so that only kernels can know it.
+class StepRandom {
+ public:
+  constexpr StepRandom(const Random& fixed) : now_(fixed) {}
+  constexpr StepRandom(std::uint64_t seed, std::uint64_t place, std::uint64_t step, const std::uint64_t* counter)
+      : now_(seed, mix(place, step)), place_(place), counter_(counter) {}
+
+  /// For the CPU. Throws Error in a captured step: the numbers drawn would be the same in each run.
+  constexpr operator Random() const {
+    require(!counter_, "the random numbers of a captured step are known to kernels only: give them pass.step_random()");
+    return now_;
+  }
+  /// For kernels.
+  constexpr Random in_kernel() const { return counter_ ? Random(now_.seed(), mix(place_, *counter_)) : now_; }
+
+ private:
+  Random now_;
+  std::uint64_t place_ = 0;
+  const std::uint64_t* counter_ = nullptr;
+};
+
 }  // namespace ventral::inline v0

@@ -25,6 +25,13 @@ struct NetworkMemory {
 
 struct Profile;
 struct ProfileOptions;
+struct CaptureOptions;
+template <class T, class Space>
+class Optimizer;
+template <class T, class Target, class Space>
+class ResidentData;
+template <class T, class Space, class Loss>
+class CapturedStep;
 
 /// A chain of named layers that owns every activation: y = f_n(... f_2(f_1(x))). Itself a layer, so chains nest.
 /// Layers run in memory formats that the network plans, and take over the work of those that follow where they can (convolution + ReLU + pooling):
@@ -176,6 +183,11 @@ class Sequential {
 
   /// Time, arithmetic and traffic of each stage against the machine's measured limits. Needs #include <ventral/profile.hpp>.
   Profile profile(In<T, Cpu> x, const ProfileOptions& options);
+
+  /// A training step on batches of `data`, which are on the device, as one CUDA graph. All of them must outlive it. Needs #include <ventral/capture.hpp>.
+  template <class Loss>
+  CapturedStep<T, Space, Loss> capture_step(Loss& loss, Optimizer<T, Space>& optimizer, const ResidentData<T, typename Loss::Target, Space>& data,
+                                            const CaptureOptions& options);
 
   // ---- as a layer
 

@@ -4,13 +4,11 @@
 #include <cstdio>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "ventral/evaluation.hpp"
-#include "ventral/loss.hpp"
-#include "ventral/optimizer.hpp"
-#include "ventral/sequential.hpp"
+#include "ventral/capture.hpp"
 #include "ventral/training_log.hpp"
 
 namespace ventral::inline v0 {
@@ -33,6 +31,8 @@ struct TrainingOptions {
   bool drop_last = false;                                     ///< leaves out the last batch of an epoch when it is smaller than the others
   std::function<double(Index step)> schedule = {};            ///< learning rate, see schedule.hpp; without one the optimizer's rate stays
   double clip_norm = 0;                                       ///< of the gradient; 0: not clipped
+  bool capture = false;                                       ///< on Cuda: all data there, and whole batches as one CUDA graph, see capture.hpp; on Cpu nothing
+  Index look_every = 50;                                      ///< steps between looks at the losses of captured steps
   Monitor monitor = Monitor::loss;                            ///< on the validation data
   Index patience = 0;                                         ///< stops after so many epochs in a row without a better one; 0: never
   TrainingState start = {};                                   ///< where to go on: what load_checkpoint returned
@@ -50,37 +50,6 @@ struct TrainingResult {
 
 namespace detail {
 
-/// Position of the first element that is NaN or infinite, or -1.
-template <class T, class Space>
-[[gnu::cold]] Index first_non_finite(In<T, Space> x) {
-  Tensor<T, Cpu> held;
-  const In<T, Cpu> values = on_host<T, Space>(x, held);
-  for (Index i = 0; i < values.size(); ++i)
-    if (!std::isfinite(values.data[i])) return i;
-  return -1;
-}
-
-/// Why the loss of the forward pass just done on x is not finite, in words.
-template <class T, class Space>
-[[gnu::cold, gnu::noinline]] std::string explain_non_finite(Sequential<T, Space>& net, In<T, Space> x) {
-  if (const Index at = first_non_finite<T, Space>(x); at >= 0)
-    return concat("the input ", x.shape, " already holds NaN or infinity, first at ", position_text(x.shape, at));
-  for (const std::string& name : net.names()) {
-    const In<T, Space> y = net.activation(name);
-    const Index at = first_non_finite<T, Space>(y);
-    if (at < 0) continue;
-    std::string why;
-    for (const auto& p : net.parameters())
-      if (p.name.substr(0, name.size() + 1) == name + "." && first_non_finite<T, Space>(p.parameter->value) >= 0)
-        why = concat("; its parameter '", p.name, "' is not finite, so the step before went wrong: a smaller rate or clip_norm may help");
-    return concat("the first activation that is not finite is that of layer '", name, "', ", y.shape, ", at ", position_text(y.shape, at), why);
-  }
-  return "all activations are finite, so it is the loss itself: look at the targets";
-}
-
-template <class Loss>
-constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
-
 /// In place of validation data that there are none of.
 struct NoValidation {};
 
@@ -97,6 +66,7 @@ class TrainingRun {
     const Index n = source.size();
     require(n >= 1, "fit: the data set is empty");
     require(!options.drop_last || n >= options.batch, "fit: ", n, " examples make no full batch of ", options.batch, ", and drop_last leaves the others out");
+    require(!options.capture || options.clip_norm == 0, "fit: clip_norm needs the norm of each step on the CPU; leave it out, or the capture");
     batches_ = options.drop_last ? n / options.batch : (n + options.batch - 1) / options.batch;
     order_.resize(static_cast<std::size_t>(n));
   }
@@ -104,6 +74,7 @@ class TrainingRun {
   [[gnu::cold]] TrainingResult run() {
     TrainingResult out;
     TrainingState& state = out.state = options_.start;
+    if (options_.capture) capture();
     const auto worn_out = [&] { return options_.patience > 0 && state.waited >= options_.patience; };
     while (state.epoch < options_.epochs && !worn_out()) {
       EpochReport report = train_epoch(state);
@@ -118,6 +89,9 @@ class TrainingRun {
   }
 
  private:
+  /// Whether steps can be captured: on a device, with a loss that need not be waited for.
+  static constexpr bool captures = requires(Loss& loss) { typename Space::Graph; loss.check(Shape(), In<typename Loss::Target, Space>()); };
+
   /// The order of the examples: a function of seed and epoch alone.
   void choose_order(Index epoch) {
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
@@ -128,24 +102,73 @@ class TrainingRun {
     const auto begin = std::chrono::steady_clock::now();
     choose_order(state.epoch);
     EpochReport report{.epoch = state.epoch + 1, .epochs = options_.epochs};
-    double sum = 0;
-    Index seen = 0, right = 0;
-    for (Index b = 0; b < batches_; ++b) {
+    sums_ = {};
+    Index b = 0;
+    if (captured_) b = run_captured(report, state);
+    for (; b < batches_; ++b) {
       const std::size_t first = static_cast<std::size_t>(b * options_.batch), size = std::min(static_cast<std::size_t>(options_.batch), order_.size() - first);
       const double loss = step(std::span<const Index>(order_).subspan(first, size), state.step);
-      sum += loss * static_cast<double>(size);
-      seen += static_cast<Index>(size);
-      if constexpr (has_labels<Loss>) right += hits();
-      ++state.step;
-      log_.step(report, b + 1, batches_, sum / static_cast<double>(seen));
+      Index right = 0;
+      if constexpr (has_labels<Loss>) right = hits();
+      count(report, state, static_cast<Index>(size), loss, right);
     }
     ++state.epoch;
     report.steps = state.step;
-    report.loss = sum / static_cast<double>(seen);
-    if (counted_) report.accuracy = static_cast<double>(right) / static_cast<double>(seen);
+    report.loss = sums_.loss / static_cast<double>(sums_.seen);
+    if (counted_) report.accuracy = static_cast<double>(sums_.right) / static_cast<double>(sums_.seen);
     report.rate = optimizer_.rate();
     report.seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
     return report;
+  }
+
+  /// Adds up a step that is done.
+  void count(const EpochReport& report, TrainingState& state, Index size, double loss, Index right) {
+    sums_.loss += loss * static_cast<double>(size);
+    sums_.seen += size;
+    sums_.right += right;
+    ++sums_.steps, ++state.step;
+    log_.step(report, sums_.steps, batches_, sums_.loss / static_cast<double>(sums_.seen));
+  }
+  /// Stops at a loss that is not finite.
+  template <class Why>
+  [[noreturn, gnu::cold]] void fail(Index number, double loss, Why why) {
+    log_.newline();
+    throw Error(concat("training stopped in step ", number + 1, " (epoch ", number / batches_ + 1, "): the loss is ", loss, "; ", why()));
+  }
+
+  /// Brings the data to the device. The graph is captured in the second step.
+  [[gnu::cold]] void capture() {
+    constexpr bool fixed = requires { source_.fixed(); };
+    if constexpr (captures && fixed) {
+      if (source_.size() < options_.batch) return;
+      data_.emplace(ResidentData<T, typename Loss::Target, Space>::of(source_));
+      captured_.emplace(net_, loss_, optimizer_, *data_, CaptureOptions{options_.batch, options_.look_every});
+      counted_ = captured_->classifies();
+    } else {
+      require(std::is_same_v<Space, Cpu>, "fit: steps with this ", captures ? "source, which has no fixed(), " : "loss, which has no queue(), ", "cannot be captured");
+    }
+  }
+  /// All whole batches of an epoch; returns their number.
+  [[gnu::cold]] Index run_captured(const EpochReport& report, TrainingState& state) {
+    if constexpr (captures) {
+      captured_->follow(order_);
+      const auto look = [&] {
+        captured_->collect([&](double loss, Index right) {
+          if (!std::isfinite(loss)) fail(state.step, loss, [&] { return captured_->explain(); });
+          count(report, state, options_.batch, loss, right);
+        });
+      };
+      const Index whole = static_cast<Index>(order_.size()) / options_.batch;
+      for (Index b = 0; b < whole; ++b) {
+        if (options_.schedule) optimizer_.set_rate(options_.schedule(state.step + captured_->pending()));
+        captured_->run();
+        if (captured_->pending() == options_.look_every) look();
+      }
+      look();
+      return whole;
+    } else {
+      return static_cast<void>(report), static_cast<void>(state), 0;
+    }
   }
 
   /// Forward, loss, backward, update.
@@ -156,11 +179,7 @@ class TrainingRun {
     output_ = net_.forward(batch_.x(), Mode::training);
     dy_.resize(output_.shape);
     const double loss = loss_(output_, batch_.target(), dy_);
-    if (!std::isfinite(loss)) [[unlikely]] {
-      log_.newline();
-      throw Error(concat("training stopped in step ", number + 1, " (epoch ", number / batches_ + 1, "): the loss is ", loss, "; ",
-                         explain_non_finite(net_, batch_.x())));
-    }
+    if (!std::isfinite(loss)) [[unlikely]] fail(number, loss, [&] { return explain_non_finite(net_, batch_.x()); });
     net_.backward(dy_);
     if (options_.clip_norm > 0) optimizer_.clip_gradient_norm(options_.clip_norm);
     optimizer_.step();
@@ -202,6 +221,12 @@ class TrainingRun {
   Tensor<T, Cpu> held_;
   Index batches_ = 0;
   bool counted_ = false;
+  struct {
+    double loss = 0;  // by example
+    Index seen = 0, right = 0, steps = 0;
+  } sums_;  // of this epoch
+  std::optional<ResidentData<T, typename Loss::Target, Space>> data_;  // where steps are captured
+  std::optional<std::conditional_t<captures, CapturedStep<T, Space, Loss>, NoValidation>> captured_;
 };
 
 }  // namespace detail

@@ -10,6 +10,7 @@
 
 #include "ventral/activation_function.hpp"
 #include "ventral/any_layer.hpp"
+#include "ventral/capture.hpp"
 #include "ventral/divisive_box.hpp"
 #include "ventral/epilogue.hpp"
 #include "ventral/error.hpp"
@@ -21,6 +22,7 @@
 #include "ventral/lbfgs.hpp"
 #include "ventral/loss.hpp"
 #include "ventral/metrics.hpp"
+#include "ventral/non_finite.hpp"
 #include "ventral/optimizer.hpp"
 #include "ventral/plan.hpp"
 #include "ventral/planned_chain.hpp"
@@ -123,6 +125,7 @@
 #include "ventral/data/object_shapes.hpp"
 #include "ventral/data/object_solids.hpp"
 #include "ventral/data/objects.hpp"
+#include "ventral/data/resident.hpp"
 #include "ventral/data/stimuli.hpp"
 
 #include "ventral/io/bytes.hpp"

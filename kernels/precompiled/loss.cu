@@ -4,6 +4,7 @@
 namespace ventral::inline v0::cuda::device {
 
 VENTRAL_FOR_ALL(sum_labels)
+VENTRAL_FOR_ALL(queue_label_weights)
 VENTRAL_FOR_ALL(softmax_cross_entropy)
 VENTRAL_FOR_ALL(negative_log_likelihood)
 VENTRAL_FOR_REAL(squared_error)

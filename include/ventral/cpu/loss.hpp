@@ -9,8 +9,8 @@
 
 namespace ventral::inline v0 {
 
-/// Numbers of type double that a loss keeps in its space for partial sums. The work is cut into at most so many chunks.
-constexpr Index loss_sums = 64;
+/// Chunks that the CPU cuts a loss into, at most; and partial sums that a loss has room for, in any space.
+constexpr Index loss_sums = 64, loss_room = 1024;
 
 /// What a pass over the labels finds: the sum of their classes' weights, ignored ones left out, and the first label that is no class (or -1).
 struct LabelSum {

@@ -62,7 +62,7 @@ Index prelu_partial_sums(Stream, const Shape& x, Index slopes);
 template <class T>
 void prelu_backward_slope(Stream, In<T> x, In<T> dy, Out<double> partial, Out<T> dw);
 template <class T>
-void dropout_forward(Stream, const Random& random, double rate, In<T> x, Out<T> y, Out<unsigned char> mask);
+void dropout_forward(Stream, const StepRandom& random, double rate, In<T> x, Out<T> y, Out<unsigned char> mask);
 template <class T>
 void dropout_backward(Stream, double rate, In<unsigned char> mask, In<T> dy, Out<T> dx);
 template <class T>
@@ -136,24 +136,41 @@ void local_contrast_forward(Stream, const ContrastRule& rule, In<T> x, Out<T> si
 template <class T>
 void local_contrast_backward(Stream, const ContrastRule& rule, In<T> y, In<T> dy, In<T> sigma, In<T> divisor, Out<T> scratch, Out<T> dx);
 
-// ---- losses: they return the sum over all positions, after one small copy to main memory
+// ---- losses: they return the sum over all positions, after one small copy to main memory; in a captured step they leave it in parts on the device
+
+/// What the gradient of a loss is multiplied by: a number, or one over the weight of the labels, whose parts lie in device memory.
+struct LossScale {
+  double value = 1;
+  const double* weights = nullptr;  ///< pairs, of which the first numbers count
+  Index count = 0;
+};
+/// How a loss is called: with a number, to return the sum; or to leave `*left` partial sums where it has room for them.
+struct LossCall {
+  LossScale scale;
+  Index* left = nullptr;
+  LossCall(double factor) : scale{factor} {}
+  LossCall(const LossScale& factor, Index* number) : scale(factor), left(number) {}
+};
+
 template <class T>
 LabelSum sum_labels(Stream, Index ignore, Index classes, In<std::int32_t> labels, TensorRef<const T, Space> weights);
+template <class T>
+LossScale queue_label_weights(Stream, Index ignore, Index classes, In<std::int32_t> labels, TensorRef<const T, Space> weights, Out<double> room);
 LabelSum sum_signs(Stream, In<std::int32_t> labels);
 template <class T>
-double softmax_cross_entropy(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
+double softmax_cross_entropy(Stream, double smoothing, Index ignore, const LossCall& call, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
                              Out<T> values, Out<T> dx);
 template <class T>
-double negative_log_likelihood(Stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
+double negative_log_likelihood(Stream, double smoothing, Index ignore, const LossCall& call, In<T> x, In<std::int32_t> labels, In<T> weights, Out<double> sums,
                                Out<T> values, Out<T> dx);
 template <class T>
-double squared_error(Stream, double scale, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx);
+double squared_error(Stream, const LossCall& call, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx);
 template <class T>
-double binary_cross_entropy(Stream, double positive_weight, double scale, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx);
+double binary_cross_entropy(Stream, double positive_weight, const LossCall& call, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx);
 template <class T>
-double binary_hinge(Stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx);
+double binary_hinge(Stream, double margin, bool tie_counts, const LossCall& call, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx);
 template <class T>
-double class_hinge(Stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx);
+double class_hinge(Stream, double margin, bool tie_counts, const LossCall& call, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values, Out<T> dx);
 
 // ---- optimizers: updates are collected and run by finish_updates in one launch
 template <class T>
@@ -176,5 +193,69 @@ template <class T>
 void scaled_sum(Stream, double a, In<T> x, double b, Out<T> y);
 template <class T>
 void limit_values(Stream, double limit, Out<T> x);
+
+// ---- captured training steps, see capture.hpp
+
+/// What changes from step to step, in device memory: written when training begins or goes on elsewhere, counted on by finish_step.
+struct StepState {
+  std::uint64_t step = 0;     ///< of the network's random numbers
+  std::int64_t position = 0;  ///< of the batch in the order of the examples
+  std::int64_t examples = 0;  ///< in that order
+  std::int64_t done = 0;      ///< steps so far: where the next report goes
+  std::int64_t halted = 0;    ///< 1 from the first loss on that is not finite: nothing is updated or counted on any more
+};
+/// What the CPU gets to know of a step.
+struct StepReport {
+  double loss = 0, right = 0;  ///< and how many of the batch were classified right
+};
+/// A loss that stays on the device: partial sums and the factor of their sum.
+struct QueuedLoss {
+  using Call = LossCall;
+  const double* sums = nullptr;
+  Index parts = 0;
+  LossScale scale;
+};
+/// The size of a batch, and where reports go, in turn.
+struct StepPlan {
+  Index batch, room;
+  StepReport* reports;
+};
+
+void set_step(Stream, const StepState& value, StepState* state);
+template <class T>
+void gather_rows(Stream, const StepState* state, In<std::int64_t> order, In<T> from, Out<T> to);
+template <class T>
+void finish_step(Stream, const QueuedLoss& loss, In<T> scores, In<std::int32_t> labels, const StepPlan& plan, StepState* state);
+
+/// The updates of a captured step, in a table of their own. Their constants (rate, Adam's corrections) are computed on the CPU before each run and sent
+/// when they differ from those before; the graph holds the kernel that reads them.
+class StepUpdates {
+ public:
+  StepUpdates();
+  ~StepUpdates();
+  StepUpdates(const StepUpdates&) = delete;
+  StepUpdates& operator=(const StepUpdates&) = delete;
+  /// Sends the updates that ask() asks for. Throws Error when they work on other arrays than those of the capture.
+  template <class Ask>
+  void collect(Stream stream, Ask&& ask) {
+    begin();
+    try {
+      ask();
+    } catch (...) {
+      end();
+      throw;
+    }
+    end();
+    send(stream);
+  }
+  /// Queues what was sent last, to be run unless `state` is halted.
+  void run(Stream, const StepState* state);
+
+ private:
+  void begin();
+  void end() noexcept;
+  void send(Stream);
+  void* table_;
+};
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

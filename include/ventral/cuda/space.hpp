@@ -47,6 +47,13 @@ class UseProvider {
   Provider before_;
 };
 
+class Graph;
+struct QueuedLoss;
+struct StepPlan;
+struct StepReport;
+struct StepState;
+class StepUpdates;
+
 /// The memory of the current GPU, or what the emulator has in its place. Allocations come from CUDA's stream-ordered pool and are reused without
 /// asking the driver; copies within the device and clearing are queued, copies to and from main memory have ended on return.
 /// Throws CudaError: out of memory says what was asked, what is free, and by whom the rest is held.
@@ -54,6 +61,13 @@ struct Space {
   using Stream = VENTRAL_CUDA_MODE::Stream;
   using UseMath = VENTRAL_CUDA_MODE::UseMath;
   using UseProvider = VENTRAL_CUDA_MODE::UseProvider;
+  // What a captured training step is made of, see capture.hpp.
+  using Graph = VENTRAL_CUDA_MODE::Graph;
+  using QueuedLoss = VENTRAL_CUDA_MODE::QueuedLoss;
+  using StepPlan = VENTRAL_CUDA_MODE::StepPlan;
+  using StepReport = VENTRAL_CUDA_MODE::StepReport;
+  using StepState = VENTRAL_CUDA_MODE::StepState;
+  using StepUpdates = VENTRAL_CUDA_MODE::StepUpdates;
   static constexpr const char* name = "cuda";
   /// Element types that kernels exist for; bytes and whole numbers hold masks, positions and labels.
   template <class T>
@@ -118,6 +132,43 @@ class Event {
   void* handle_ = nullptr;
 };
 
+/// Work captured once and run again by one call, a CUDA graph: kernels, copies and clearing on the device, with the arguments they had when captured.
+/// So what changes from run to run has to lie in device memory. While it is captured nothing runs, and what needs the CPU is a CudaError: copies to and
+/// from main memory, and waiting. Arrays that the work allocates and frees are the graph's own; to keep one is an error: run the work once before, so
+/// that it has all it needs, and its kernels are loaded. Arrays that it works on must outlive it and stay where they are.
+class Graph {
+ public:
+  Graph();
+  ~Graph();
+  Graph(const Graph&) = delete;
+  Graph& operator=(const Graph&) = delete;
+
+  /// Captures what work() queues on Space::stream(), in place of what was captured before.
+  template <class Work>
+  void capture(Work&& work) {
+    begin();
+    try {
+      work();
+    } catch (...) {
+      abandon();
+      throw;
+    }
+    end();
+  }
+  /// Queues all of it.
+  void launch(Stream stream = Space::stream()) const;
+  /// How many kernels, copies and clearings; 0 before a capture.
+  std::size_t size() const;
+
+  struct State;  ///< what each mode keeps
+
+ private:
+  void begin();
+  void end();
+  void abandon() noexcept;
+  State* state_;
+};
+
 /// Memory of the device in bytes: all of it, what no program holds, and what ventral's tensors hold in how many arrays.
 struct MemoryUse {
   std::size_t total = 0, free = 0, tensors = 0, arrays = 0, most = 0;  ///< `most`: the largest value of `tensors` so far
@@ -132,3 +183,8 @@ struct DeviceStatus {
 DeviceStatus device_status();
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE
+
+namespace ventral::inline v0 {
+/// The namespace of CUDA in this mode, by a name that is the same in all.
+namespace gpu = cuda::VENTRAL_CUDA_MODE;
+}  // namespace ventral::inline v0

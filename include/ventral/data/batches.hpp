@@ -11,7 +11,8 @@ namespace ventral::inline v0 {
 
 // Where training gets its batches: a source has size(), the number of examples, and fill(which, random, x, target), which gives x and target the shape
 // of the batch and writes the examples of these numbers into them, in main memory. `random` is for augmentation; what is drawn from it is
-// the same whenever the same step of a run is repeated. Any type with these two members will do.
+// the same whenever the same step of a run is repeated. Any type with these two members will do. A third, fixed(), says whether examples are the same each
+// time, so that they may be kept on a device (data/resident.hpp).
 
 /// Labelled images as batches x = (pixel - mean) / deviation [n,C,H,W] and labels [n]. The data set must outlive it.
 template <class T>
@@ -30,6 +31,7 @@ class ImageSource {
   explicit ImageSource(Dataset&&, const PixelStatistics& = {}, Transform = {}) = delete;  // a data set that ends here and now
 
   Index size() const { return data_->size(); }
+  bool fixed() const { return !transform_; }
   void fill(std::span<const Index> which, const Random& random, Tensor<T>& x, Tensor<std::int32_t>& labels) const {
     const Index n = static_cast<Index>(which.size()), pixels = data_->images.shape().product(1, 4);
     x.resize(data_->images.shape().with(0, n));
@@ -70,6 +72,7 @@ class TensorSource {
                         " differ in their number of examples");
   }
   Index size() const { return x_->dim(0); }
+  bool fixed() const { return true; }
   void fill(std::span<const Index> which, const Random&, Tensor<T>& x, Tensor<Target>& target) const {
     gather_rows(*x_, which, x);
     gather_rows(*target_, which, target);

@@ -23,7 +23,7 @@ class Dropout {
   Shape output_shape(const Shape& x) const { return x; }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass) {
     if (!pass.training() || rate_ == 0) return Space::copy(y.data, x.data, bytes(x));
-    dropout_forward(x.stream(), pass.random(), rate_, x, y, pass.template keep<unsigned char>(0, x.shape, x.format));
+    dropout_forward(x.stream(), pass.step_random(), rate_, x, y, pass.template keep<unsigned char>(0, x.shape, x.format));
   }
   void backward(In<T, Space> x, In<T, Space>, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
     if (!dx) return;

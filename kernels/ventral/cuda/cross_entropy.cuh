@@ -11,11 +11,11 @@ struct CrossEntropy {
   Scores<T> scores;
   double smoothing, each;  ///< the part of the target that is spread, and that of each class
   Index ignore;
-  double scale;
+  LossScale scale;
   const T* weights;
   T *values, *dx;
 
-  CrossEntropy(In<T> x, In<std::int32_t> labels, double spread, Index left_out, double gradient_scale, In<T> class_weights, Out<T> all_values,
+  CrossEntropy(In<T> x, In<std::int32_t> labels, double spread, Index left_out, const LossScale& gradient_scale, In<T> class_weights, Out<T> all_values,
                Out<T> gradient)
       : scores(x, labels), smoothing(spread), each(spread / static_cast<double>(x.shape[1])), ignore(left_out), scale(gradient_scale),
         weights(class_weights.data), values(all_values.data), dx(gradient.data) {}
@@ -50,7 +50,7 @@ struct WarpOnRow {
 /// Cross-entropy of one position, the same in all its threads; writes `scale` times the gradient to dx unless it is null.
 /// With `softmax`, x are scores, else log-probabilities: p_c = exp(x_c - top) / total. Scores are read from memory once, then from cache.
 template <bool softmax, class Row, class T>
-VENTRAL_DEVICE double cross_entropy_row(const CrossEntropy<T>& e, Index label, const T* x, T* dx, int lane) {
+VENTRAL_DEVICE double cross_entropy_row(const CrossEntropy<T>& e, double scale, Index label, const T* x, T* dx, int lane) {
   using S = Compute<T>;
   const Index classes = e.scores.classes, stride = e.scores.stride;
   S top = S(0);
@@ -81,9 +81,9 @@ VENTRAL_DEVICE double cross_entropy_row(const CrossEntropy<T>& e, Index label, c
   loss -= own * (static_cast<double>(load(x + label * stride) - top) - log_total);
   all += own;
   if (!dx) return loss;
-  const double slope = e.scale * all / total;
+  const double slope = scale * all / total;
   for (Index c = lane; c < classes; c += Row::lanes) {
-    const double target = e.scale * (e.each * e.weight(c) + (c == label ? own : 0)),
+    const double target = scale * (e.each * e.weight(c) + (c == label ? own : 0)),
                  exponential = softmax ? static_cast<double>(std::exp(load(x + c * stride) - top)) : 0;
     store(dx + c * stride, static_cast<S>((softmax ? slope * exponential : 0) - target));
   }
@@ -95,13 +95,14 @@ VENTRAL_DEVICE double cross_entropy_row(const CrossEntropy<T>& e, Index label, c
 template <bool softmax, class Row, class T>
 VENTRAL_BOUNDED_KERNEL(loss_threads) void cross_entropy_kernel(CrossEntropy<T> e, double* sums) {
   const int lane = static_cast<int>(threadIdx.x) % Row::lanes;
+  const double scale = e.dx ? read_scale_together(e.scale) : 0;
   double sum = 0;
   for (Index i = first_element() / Row::lanes; i < e.scores.count; i += element_step() / Row::lanes) {
     const Index label = e.scores.labels[i], at = e.scores.offset(i);
     T* const dx = e.dx ? e.dx + at : nullptr;
     double loss = 0;
     if (label != e.ignore) {
-      loss = cross_entropy_row<softmax, Row>(e, label, e.scores.x + at, dx, lane);
+      loss = cross_entropy_row<softmax, Row>(e, scale, label, e.scores.x + at, dx, lane);
     } else if (dx) {
       for (Index c = lane; c < e.scores.classes; c += Row::lanes) store(dx + c * e.scores.stride, Compute<T>(0));
     }
@@ -117,11 +118,11 @@ VENTRAL_BOUNDED_KERNEL(loss_threads) void cross_entropy_kernel(CrossEntropy<T> e
 constexpr Index classes_for_warp = 32;
 
 template <bool softmax, class T>
-double cross_entropy(Stream stream, const CrossEntropy<T>& e, const Shape& x, Out<double> sums) {
+double cross_entropy(Stream stream, const CrossEntropy<T>& e, const Shape& x, const LossCall& call, Out<double> sums) {
   const auto run = [&](auto row) {
     using Row = decltype(row);
     return run_loss(stream, softmax ? "cross_entropy_kernel (of scores)" : "cross_entropy_kernel (of log-probabilities)", e.scores.count * Row::lanes,
-                    x, sums, cross_entropy_kernel<softmax, Row, T>, e);
+                    x, call, sums, cross_entropy_kernel<softmax, Row, T>, e);
   };
   return e.scores.stride == 1 && e.scores.classes >= classes_for_warp ? run(WarpOnRow{}) : run(AloneOnRow{});
 }
@@ -130,16 +131,16 @@ double cross_entropy(Stream stream, const CrossEntropy<T>& e, const Shape& x, Ou
 
 /// Softmax cross-entropy of scores x [N,C,d1,..] with labels [N,d1,..], loss and gradient in one launch. 16-bit scores are computed with in float.
 template <class T>
-double softmax_cross_entropy(Stream stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights,
+double softmax_cross_entropy(Stream stream, double smoothing, Index ignore, const LossCall& call, In<T> x, In<std::int32_t> labels, In<T> weights,
                              Out<double> sums, Out<T> values, Out<T> dx) {
-  return detail::cross_entropy<true>(stream, detail::CrossEntropy<T>(x, labels, smoothing, ignore, scale, weights, values, dx), x.shape, sums);
+  return detail::cross_entropy<true>(stream, detail::CrossEntropy<T>(x, labels, smoothing, ignore, call.scale, weights, values, dx), x.shape, call, sums);
 }
 
 /// The same of log-probabilities x.
 template <class T>
-double negative_log_likelihood(Stream stream, double smoothing, Index ignore, double scale, In<T> x, In<std::int32_t> labels, In<T> weights,
+double negative_log_likelihood(Stream stream, double smoothing, Index ignore, const LossCall& call, In<T> x, In<std::int32_t> labels, In<T> weights,
                                Out<double> sums, Out<T> values, Out<T> dx) {
-  return detail::cross_entropy<false>(stream, detail::CrossEntropy<T>(x, labels, smoothing, ignore, scale, weights, values, dx), x.shape, sums);
+  return detail::cross_entropy<false>(stream, detail::CrossEntropy<T>(x, labels, smoothing, ignore, call.scale, weights, values, dx), x.shape, call, sums);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -8,6 +8,7 @@
 #include <mutex>
 #include <utility>
 
+#include "ventral/cuda/capturing.hpp"
 #include "ventral/cuda/launch.hpp"
 #include "ventral/cuda/provider.hpp"
 
@@ -124,14 +125,15 @@ inline std::size_t pool_spare() {
 
 VENTRAL_CUDA_FUNCTION Stream Space::stream() { return detail::current_stream(); }
 
-VENTRAL_CUDA_FUNCTION void* Space::allocate(std::size_t bytes) {
-  if (bytes == 0) return nullptr;
-  detail::prepare_pool();
+namespace detail {
+
+inline void* allocate_on(Stream stream, std::size_t bytes) {
+  prepare_pool();
   void* p = nullptr;
-  const cudaError_t status = cudaMallocAsync(&p, bytes, native(stream()));
-  if (status == cudaErrorMemoryAllocation) detail::out_of_memory(bytes);
+  const cudaError_t status = cudaMallocAsync(&p, bytes, native(stream));
+  if (status == cudaErrorMemoryAllocation) out_of_memory(bytes);
   check(status, "cudaMallocAsync");
-  detail::Ledger& ledger = detail::Ledger::instance();
+  Ledger& ledger = Ledger::instance();
   const std::lock_guard hold(ledger.mutex);
   ++ledger.arrays[bytes];
   ++ledger.count;
@@ -140,14 +142,42 @@ VENTRAL_CUDA_FUNCTION void* Space::allocate(std::size_t bytes) {
   return p;
 }
 
-VENTRAL_CUDA_FUNCTION void Space::deallocate(void* p, std::size_t bytes) noexcept {
-  if (!p) return;
-  static_cast<void>(cudaFreeAsync(p, native(stream())));  // fails only when the driver is gone already, at the end of the program
-  detail::Ledger& ledger = detail::Ledger::instance();
+inline void free_on(Stream stream, void* p, std::size_t bytes) noexcept {
+  static_cast<void>(cudaFreeAsync(p, native(stream)));  // fails only when the driver is gone already, at the end of the program
+  Ledger& ledger = Ledger::instance();
   const std::lock_guard hold(ledger.mutex);
   if (const auto it = ledger.arrays.find(bytes); it != ledger.arrays.end() && --it->second == 0) ledger.arrays.erase(it);
   --ledger.count;
   ledger.tensors -= bytes;
+}
+
+/// An array of the graph's, from the stream outside: on the captured one it would become a part of the graph.
+[[gnu::cold]] inline void* allocate_in(Capture& capture, std::size_t bytes) {
+  if (void* const p = capture.reuse(bytes)) return p;
+  cudaStreamCaptureMode mode = cudaStreamCaptureModeRelaxed;
+  check(cudaThreadExchangeStreamCaptureMode(&mode), "cudaThreadExchangeStreamCaptureMode");
+  const auto restore = [&] { static_cast<void>(cudaThreadExchangeStreamCaptureMode(&mode)); };
+  try {
+    capture.arrays.push_back({allocate_on(capture.before, bytes), bytes, true});
+  } catch (...) {
+    restore();
+    throw;
+  }
+  restore();
+  return capture.arrays.back().data;
+}
+
+}  // namespace detail
+
+VENTRAL_CUDA_FUNCTION void* Space::allocate(std::size_t bytes) {
+  if (bytes == 0) return nullptr;
+  detail::Capture* const capture = detail::current_capture();
+  return capture ? detail::allocate_in(*capture, bytes) : detail::allocate_on(stream(), bytes);
+}
+VENTRAL_CUDA_FUNCTION void Space::deallocate(void* p, std::size_t bytes) noexcept {
+  if (!p) return;
+  if (detail::Capture* const capture = detail::current_capture()) capture->release(p, bytes);
+  else detail::free_on(stream(), p, bytes);
 }
 
 VENTRAL_CUDA_FUNCTION void Space::zero(void* p, std::size_t bytes) {
@@ -157,17 +187,22 @@ VENTRAL_CUDA_FUNCTION void Space::copy(void* to, const void* from, std::size_t b
   if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, native(stream())), "cudaMemcpyAsync (device to device)");
 }
 VENTRAL_CUDA_FUNCTION void Space::copy_to_host(void* to, const void* from, std::size_t bytes) {
+  detail::forbid_in_capture("copy_to_host");
   if (!bytes) return;
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToHost, native(stream())), "cudaMemcpyAsync (device to host)");
   check(cudaStreamSynchronize(native(stream())), "cudaStreamSynchronize");
 }
 VENTRAL_CUDA_FUNCTION void Space::copy_from_host(void* to, const void* from, std::size_t bytes) {
+  detail::forbid_in_capture("copy_from_host");
   if (!bytes) return;
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, native(stream())), "cudaMemcpyAsync (host to device)");
   check(cudaStreamSynchronize(native(stream())), "cudaStreamSynchronize");
 }
 
-VENTRAL_CUDA_FUNCTION void synchronize(Stream stream) { check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize"); }
+VENTRAL_CUDA_FUNCTION void synchronize(Stream stream) {
+  detail::forbid_in_capture("synchronize");
+  check(cudaStreamSynchronize(native(stream)), "cudaStreamSynchronize");
+}
 
 VENTRAL_CUDA_FUNCTION OwnStream::OwnStream() {
   cudaStream_t stream = nullptr;
@@ -195,13 +230,94 @@ VENTRAL_CUDA_FUNCTION Event::Event() {
 }
 VENTRAL_CUDA_FUNCTION Event::~Event() { static_cast<void>(cudaEventDestroy(static_cast<cudaEvent_t>(handle_))); }
 VENTRAL_CUDA_FUNCTION void Event::record(Stream stream) { check(cudaEventRecord(static_cast<cudaEvent_t>(handle_), native(stream)), "cudaEventRecord"); }
-VENTRAL_CUDA_FUNCTION void Event::synchronize() const { check(cudaEventSynchronize(static_cast<cudaEvent_t>(handle_)), "cudaEventSynchronize"); }
+VENTRAL_CUDA_FUNCTION void Event::synchronize() const {
+  detail::forbid_in_capture("Event::synchronize");
+  check(cudaEventSynchronize(static_cast<cudaEvent_t>(handle_)), "cudaEventSynchronize");
+}
 VENTRAL_CUDA_FUNCTION void Event::hold(Stream stream) const { check(cudaStreamWaitEvent(native(stream), static_cast<cudaEvent_t>(handle_), 0), "cudaStreamWaitEvent"); }
 VENTRAL_CUDA_FUNCTION double Event::milliseconds(const Event& from, const Event& to) {
   float time = 0;
   check(cudaEventElapsedTime(&time, static_cast<cudaEvent_t>(from.handle_), static_cast<cudaEvent_t>(to.handle_)), "cudaEventElapsedTime");
   return static_cast<double>(time);
 }
+
+struct Graph::State : detail::Capture {
+  cudaStream_t stream = nullptr;  ///< that is captured
+  cudaGraphExec_t executable = nullptr;
+  std::size_t size = 0;
+
+  void clear() noexcept {
+    if (executable) static_cast<void>(cudaGraphExecDestroy(std::exchange(executable, nullptr)));
+    for (const Array& a : arrays) detail::free_on(Space::stream(), a.data, a.bytes);
+    arrays.clear();
+    size = 0, freed = 0;
+  }
+  /// Ends the capture; the graph in *out unless it is broken.
+  cudaError_t stop(cudaGraph_t* out) noexcept {
+    detail::current_capture() = nullptr;
+    detail::current_stream() = before;
+    const cudaError_t status = cudaStreamEndCapture(stream, out);
+    static_cast<void>(cudaStreamDestroy(std::exchange(stream, nullptr)));
+    return status;
+  }
+};
+
+VENTRAL_CUDA_FUNCTION Graph::Graph() : state_(new State) {}
+VENTRAL_CUDA_FUNCTION Graph::~Graph() {
+  state_->clear();
+  delete state_;
+}
+/// Captures a stream of its own, as the default stream cannot be captured; nothing else on the device waits for it.
+VENTRAL_CUDA_FUNCTION void Graph::begin() {
+  require<CudaError>(!detail::current_capture(), "Graph::capture inside another capture");
+  State& s = *state_;
+  s.clear();
+  check(cudaStreamCreateWithFlags(&s.stream, cudaStreamNonBlocking), "cudaStreamCreate");
+  if (const cudaError_t status = cudaStreamBeginCapture(s.stream, cudaStreamCaptureModeThreadLocal); status != cudaSuccess) {
+    static_cast<void>(cudaStreamDestroy(std::exchange(s.stream, nullptr)));
+    check(status, "cudaStreamBeginCapture");
+  }
+  s.before = detail::current_stream();
+  detail::current_stream().handle = s.stream;
+  detail::current_capture() = &s;
+}
+VENTRAL_CUDA_FUNCTION void Graph::end() {
+  State& s = *state_;
+  const char* const last = detail::Ledger::instance().last_kernel;
+  cudaGraph_t graph = nullptr;
+  const cudaError_t status = s.stop(&graph);
+  std::string problem = s.problem();
+  if (status != cudaSuccess) {
+    static_cast<void>(cudaGetLastError());
+    problem = concat("the capture was broken (", cudaGetErrorName(status), ") by a call after kernel ", last ? last : "none");
+  }
+  if (problem.empty()) {
+    static_cast<void>(cudaGraphGetNodes(graph, nullptr, &s.size));
+    if (const cudaError_t made = cudaGraphInstantiate(&s.executable, graph, 0); made != cudaSuccess) {
+      static_cast<void>(cudaGetLastError());
+      problem = concat("cudaGraphInstantiate: ", cudaGetErrorString(made), " (", cudaGetErrorName(made), ")");
+    }
+  }
+  if (graph) static_cast<void>(cudaGraphDestroy(graph));
+  if (problem.empty()) return;
+  s.clear();
+  throw CudaError("graph: " + problem);
+}
+VENTRAL_CUDA_FUNCTION void Graph::abandon() noexcept {
+  cudaGraph_t graph = nullptr;
+  if (state_->stop(&graph) != cudaSuccess) static_cast<void>(cudaGetLastError());
+  if (graph) static_cast<void>(cudaGraphDestroy(graph));
+  static_cast<void>(state_->problem());
+  state_->clear();
+}
+VENTRAL_CUDA_FUNCTION void Graph::launch(Stream stream) const {
+  detail::forbid_in_capture("Graph::launch");
+  if (!state_->executable) return;
+  detail::Ledger::instance().last_kernel = "of a graph";
+  check(cudaGraphLaunch(state_->executable, native(stream)), "cudaGraphLaunch");
+  if (detail::sync_checks()) synchronize(stream);
+}
+VENTRAL_CUDA_FUNCTION std::size_t Graph::size() const { return state_->size; }
 
 VENTRAL_CUDA_FUNCTION MemoryUse memory_use() {
   MemoryUse use;

@@ -8,9 +8,10 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 namespace detail {
 
-/// A thread draws block q of `random` and decides on elements 4 q to 4 q + 3 with it. Packed: all arrays are aligned for four elements.
+/// A thread draws block q of the random numbers and decides on elements 4 q to 4 q + 3 with it. Packed: all arrays are aligned for four elements.
 template <bool Packed, class T>
-VENTRAL_KERNEL void dropout_forward_kernel(Index n, Random random, std::uint32_t threshold, Compute<T> scale, const T* x, T* y, unsigned char* mask) {
+VENTRAL_KERNEL void dropout_forward_kernel(Index n, StepRandom step_random, std::uint32_t threshold, Compute<T> scale, const T* x, T* y, unsigned char* mask) {
+  const Random random = step_random.in_kernel();
   for (Index q = first_element(); 4 * q < n; q += element_step()) {
     const auto words = random.block(static_cast<std::uint64_t>(q));
     const Index at = 4 * q;
@@ -54,7 +55,7 @@ Compute<T> dropout_scale(double rate) {
 /// mask_i = 1 where element i of `random` is at least rate, else 0; y_i = x_i / (1 - rate) where the mask is 1, else 0. Any shape. The mask
 /// depends on the position of the element alone, so it is the same on every space. Reads x once and writes y and the mask, a byte an element, once.
 template <class T>
-void dropout_forward(Stream stream, const Random& random, double rate, In<T> x, Out<T> y, Out<unsigned char> mask) {
+void dropout_forward(Stream stream, const StepRandom& random, double rate, In<T> x, Out<T> y, Out<unsigned char> mask) {
   const Index n = y.size();
   const std::uint32_t threshold = static_cast<std::uint32_t>(std::ceil(rate * 0x1p24));  // uniform_at(i) >= rate, in whole numbers
   const Compute<T> scale = detail::dropout_scale<T>(rate);

@@ -4,6 +4,7 @@
 
 #include "ventral/cuda/activation.cuh"
 #include "ventral/cuda/batch_norm2d.cuh"
+#include "ventral/cuda/captured_step.cuh"
 #include "ventral/cuda/combine.cuh"
 #include "ventral/cuda/conv2d.cuh"
 #include "ventral/cuda/divisive_norm.cuh"

@@ -23,9 +23,9 @@ VENTRAL_BOUNDED_KERNEL(loss_threads) void elementwise_loss_kernel(Index n, doubl
 }
 
 template <class T, class Value>
-double elementwise_loss(Stream stream, const char* name, const Shape& x, double scale, Out<double> sums, Out<T> values, Out<T> dx,
+double elementwise_loss(Stream stream, const char* name, const Shape& x, const LossCall& call, Out<double> sums, Out<T> values, Out<T> dx,
                         const Value& value) {
-  return run_loss(stream, name, x.size(), x, sums, elementwise_loss_kernel<T, Value>, x.size(), scale, value, values.data, dx.data);
+  return run_loss(stream, name, x.size(), x, call, sums, elementwise_loss_kernel<T, Value>, x.size(), call.scale.value, value, values.data, dx.data);
 }
 
 template <class T>
@@ -112,14 +112,21 @@ VENTRAL_BOUNDED_KERNEL(loss_threads) void sum_labels_kernel(Index count, const s
   out[2 * blockIdx.x + 1] = static_cast<double>(bad);
 }
 
+/// Runs it, and returns the number of its pairs.
+template <class T>
+Index run_sum_labels(Stream stream, In<std::int32_t> labels, bool signs, Index ignore, Index classes, const T* weights, double* out) {
+  const Index blocks = loss_blocks(labels.size());
+  launch(stream, {.kernel = "sum_labels_kernel", .blocks = blocks, .threads = loss_threads, .shape = labels.shape}, sum_labels_kernel<T>,
+         labels.size(), labels.data, signs, ignore, classes, weights, out);
+  return blocks;
+}
+
 template <class T>
 LabelSum find_labels(Stream stream, In<std::int32_t> labels, bool signs, Index ignore, Index classes, const T* weights) {
   LabelSum out;
-  const Index blocks = loss_blocks(labels.size());
-  if (blocks == 0) return out;
-  Tensor<double, Space> found = Tensor<double, Space>::uninitialized({2 * blocks});
-  launch(stream, {.kernel = "sum_labels_kernel", .blocks = blocks, .threads = loss_threads, .shape = labels.shape}, sum_labels_kernel<T>,
-         labels.size(), labels.data, signs, ignore, classes, weights, found.data());
+  if (labels.size() == 0) return out;
+  Tensor<double, Space> found = Tensor<double, Space>::uninitialized({2 * loss_blocks(labels.size())});
+  const Index blocks = run_sum_labels(stream, labels, signs, ignore, classes, weights, found.data());
   const std::vector<double> part = copy_to_host(found.data(), 2 * blocks);
   Index bad = labels.size();
   for (std::size_t i = 0; i < part.size(); i += 2) {
@@ -140,6 +147,12 @@ LabelSum sum_labels(Stream stream, Index ignore, Index classes, In<std::int32_t>
   return detail::find_labels<T>(stream, labels, false, ignore, classes, weights.data);
 }
 
+/// The same without waiting: leaves the parts of the weight in `room`, for the loss of the same labels. These have been looked at before.
+template <class T>
+LossScale queue_label_weights(Stream stream, Index ignore, Index classes, In<std::int32_t> labels, TensorRef<const T, Space> weights, Out<double> room) {
+  return {0, room.data, detail::run_sum_labels<T>(stream, labels, false, ignore, classes, weights.data, room.data)};
+}
+
 /// Looks for labels other than -1 and +1; the weight is their number.
 VENTRAL_CUDA_FUNCTION LabelSum sum_signs(Stream stream, In<std::int32_t> labels) {
   return detail::find_labels<float>(stream, labels, true, 0, 0, static_cast<const float*>(nullptr));
@@ -149,32 +162,32 @@ VENTRAL_CUDA_FUNCTION LabelSum sum_signs(Stream stream, In<std::int32_t> labels)
 
 /// (x - target)^2.
 template <class T>
-double squared_error(Stream stream, double scale, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx) {
-  return detail::elementwise_loss(stream, "elementwise_loss_kernel (squared error)", x.shape, scale, sums, values, dx,
+double squared_error(Stream stream, const LossCall& call, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx) {
+  return detail::elementwise_loss(stream, "elementwise_loss_kernel (squared error)", x.shape, call, sums, values, dx,
                                   detail::SquaredError<T>{x.data, target.data});
 }
 
 /// -p target log s(x) - (1 - target) log(1 - s(x)) with s the logistic function and p the weight of positives; no overflow at any x.
 template <class T>
-double binary_cross_entropy(Stream stream, double positive_weight, double scale, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx) {
-  return detail::elementwise_loss(stream, "elementwise_loss_kernel (binary cross-entropy)", x.shape, scale, sums, values, dx,
+double binary_cross_entropy(Stream stream, double positive_weight, const LossCall& call, In<T> x, In<T> target, Out<double> sums, Out<T> values, Out<T> dx) {
+  return detail::elementwise_loss(stream, "elementwise_loss_kernel (binary cross-entropy)", x.shape, call, sums, values, dx,
                                   detail::BinaryCrossEntropy<T>{positive_weight, x.data, target.data});
 }
 
 /// max(0, margin - t x) for targets t of -1 and +1. At the kink the gradient is 0, or with `tie_counts` that of the slope.
 template <class T>
-double binary_hinge(Stream stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values,
+double binary_hinge(Stream stream, double margin, bool tie_counts, const LossCall& call, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values,
                     Out<T> dx) {
-  return detail::elementwise_loss(stream, "elementwise_loss_kernel (hinge)", x.shape, scale, sums, values, dx,
+  return detail::elementwise_loss(stream, "elementwise_loss_kernel (hinge)", x.shape, call, sums, values, dx,
                                   detail::BinaryHinge<T>{margin, tie_counts, x.data, labels.data});
 }
 
 /// max(0, margin + max_{c != label} x_c - x_label) for x [N,C,d1,..], C >= 2. Of equal rivals the first takes the gradient.
 template <class T>
-double class_hinge(Stream stream, double margin, bool tie_counts, double scale, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values,
+double class_hinge(Stream stream, double margin, bool tie_counts, const LossCall& call, In<T> x, In<std::int32_t> labels, Out<double> sums, Out<T> values,
                    Out<T> dx) {
-  return detail::run_loss(stream, "class_hinge_kernel", labels.size(), x.shape, sums, detail::class_hinge_kernel<T>, detail::Scores<T>(x, labels),
-                          margin, tie_counts, scale, values.data, dx.data);
+  return detail::run_loss(stream, "class_hinge_kernel", labels.size(), x.shape, call, sums, detail::class_hinge_kernel<T>, detail::Scores<T>(x, labels),
+                          margin, tie_counts, call.scale.value, values.data, dx.data);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

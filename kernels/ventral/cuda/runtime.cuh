@@ -75,6 +75,10 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 /// Runs a kernel: kernel<<<blocks, threads, shared, stream>>>(arguments...). Throws CudaError that names kernel and shapes when it cannot be launched.
 template <class... Parameters, class... Arguments>
 void launch(Stream, const Launch& l, void (*kernel)(Parameters...), const Arguments&... arguments) {
+  if (detail::current_capture()) [[unlikely]] {
+    if (l.blocks.size()) emulator::recorded(emulator::RecordedLaunch<Parameters...>{l, kernel, {static_cast<Parameters>(arguments)...}});
+    return;
+  }
   auto body = [&] { kernel(static_cast<Parameters>(arguments)...); };
   emulator::run(l, [](void* context) { (*static_cast<decltype(body)*>(context))(); }, &body);
 }
@@ -105,8 +109,3 @@ VENTRAL_DEVICE void store(T* p, Compute<T> value) {
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE
-
-namespace ventral::inline v0 {
-/// The namespace of CUDA in this mode, by a name that is the same in all: for kernels of your own.
-namespace gpu = cuda::VENTRAL_CUDA_MODE;
-}  // namespace ventral::inline v0

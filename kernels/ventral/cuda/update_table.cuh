@@ -1,8 +1,10 @@
 #pragma once
 #include <algorithm>
+#include <cstddef>
 #include <cstring>
 #include <vector>
 
+#include "ventral/cuda/ops.hpp"
 #include "ventral/cuda/runtime.cuh"
 
 /// One launch for all parameters of a network: updates are collected in a table, which then goes to the device, and a kernel works through all of it.
@@ -24,9 +26,11 @@ struct UpdateEntry {
 constexpr Index update_chunk = 2048;
 
 /// Method::step on every element of every parameter. A block finds the parameter of its chunk by bisection, threads lie along the elements.
-/// Reads gradient, value and states once, writes value and states once: bound by memory.
+/// Reads gradient, value and states once, writes value and states once: bound by memory. In a captured step (`step` not null) it does nothing once that is
+/// halted.
 template <class T, class Method>
-VENTRAL_BOUNDED_KERNEL(256) void update_kernel(int entries, const UpdateEntry* table) {
+VENTRAL_BOUNDED_KERNEL(256) void update_kernel(int entries, const UpdateEntry* table, const StepState* step) {
+  if (step && step->halted) return;
   using S = Compute<T>;
   int entry = 0;
   for (int beyond = entries; beyond - entry > 1;) {
@@ -57,8 +61,8 @@ VENTRAL_BOUNDED_KERNEL(256) void update_kernel(int entries, const UpdateEntry* t
 }
 
 template <class T, class Method>
-void run_updates(Stream stream, Index blocks, Index entries, const UpdateEntry* table) {
-  launch(stream, {.kernel = Method::kernel, .blocks = blocks, .threads = 256, .shape = {entries}}, update_kernel<T, Method>, entries, table);
+void run_updates(Stream stream, Index blocks, Index entries, const UpdateEntry* table, const StepState* step) {
+  launch(stream, {.kernel = Method::kernel, .blocks = blocks, .threads = 256, .shape = {entries}}, update_kernel<T, Method>, entries, table, step);
 }
 
 /// Some entries as a kernel's argument, so that they get to the device in the order of the stream, without waiting for it.
@@ -74,6 +78,12 @@ class UpdateTable {
  public:
   static UpdateTable& of_this_thread() {
     static thread_local UpdateTable table;
+    UpdateTable* const other = in_place();
+    return other ? *other : table;
+  }
+  /// The table that takes the place of this thread's, or null.
+  static UpdateTable*& in_place() {
+    static thread_local UpdateTable* table = nullptr;
     return table;
   }
 
@@ -98,15 +108,23 @@ class UpdateTable {
     if (entries_.empty()) return;
     if (stream.handle != stream_.handle) used_.hold(stream);  // another stream may still be reading the table
     send(stream);
-    run_(stream, blocks_, static_cast<Index>(entries_.size()), device());
+    run(stream, nullptr);
     used_.record(stream);
     stream_ = stream;
     begin();
   }
 
- private:
-  UpdateEntry* device() { return static_cast<UpdateEntry*>(static_cast<void*>(memory_.data())); }
-
+  /// Whether what was asked for works on the arrays that the last updates sent worked on; true before the first.
+  bool on_same_arrays() const {
+    constexpr std::size_t arrays = offsetof(UpdateEntry, constant);
+    bool same = sent_.empty() || sent_.size() == entries_.size();
+    for (std::size_t i = 0; same && i < sent_.size(); ++i) same = std::memcmp(&sent_[i], &entries_[i], arrays) == 0;
+    return same;
+  }
+  void run(Stream stream, const StepState* step) {
+    if (!entries_.empty()) run_(stream, blocks_, static_cast<Index>(entries_.size()), device(), step);
+  }
+  /// Sends what differs from the last time.
   void send(Stream stream) {
     const std::size_t count = entries_.size();
     const Index bytes = static_cast<Index>(count * sizeof(UpdateEntry));
@@ -125,9 +143,12 @@ class UpdateTable {
     }
   }
 
+ private:
+  UpdateEntry* device() { return static_cast<UpdateEntry*>(static_cast<void*>(memory_.data())); }
+
   std::vector<UpdateEntry> entries_, sent_;
   Index blocks_ = 0;
-  void (*run_)(Stream, Index, Index, const UpdateEntry*) = nullptr;
+  void (*run_)(Stream, Index, Index, const UpdateEntry*, const StepState*) = nullptr;
   Tensor<unsigned char, Space> memory_;
   Stream stream_;
   Event used_;
@@ -140,5 +161,19 @@ VENTRAL_CUDA_FUNCTION void begin_updates(Stream) { detail::UpdateTable::of_this_
 /// Runs the updates asked for by this thread since then, in one launch if they are of one method. Allocates only when there are more than ever
 /// before.
 VENTRAL_CUDA_FUNCTION void finish_updates(Stream stream) { detail::UpdateTable::of_this_thread().finish(stream); }
+
+VENTRAL_CUDA_FUNCTION StepUpdates::StepUpdates() : table_(new detail::UpdateTable) {}
+VENTRAL_CUDA_FUNCTION StepUpdates::~StepUpdates() { delete static_cast<detail::UpdateTable*>(table_); }
+VENTRAL_CUDA_FUNCTION void StepUpdates::begin() {
+  detail::UpdateTable::in_place() = static_cast<detail::UpdateTable*>(table_);
+  detail::UpdateTable::of_this_thread().begin();
+}
+VENTRAL_CUDA_FUNCTION void StepUpdates::end() noexcept { detail::UpdateTable::in_place() = nullptr; }
+VENTRAL_CUDA_FUNCTION void StepUpdates::send(Stream stream) {
+  detail::UpdateTable& table = *static_cast<detail::UpdateTable*>(table_);
+  require(table.on_same_arrays(), "captured step: parameters were frozen, replaced or moved since the first step; capture it anew");
+  table.send(stream);
+}
+VENTRAL_CUDA_FUNCTION void StepUpdates::run(Stream stream, const StepState* state) { static_cast<detail::UpdateTable*>(table_)->run(stream, state); }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -80,6 +80,12 @@ class Arrays {
     }
   }
 
+  /// Whether a pointer is into an array, or just past its end.
+  bool holds(const void* p) {
+    const std::lock_guard hold(mutex_);
+    const auto after = live_.upper_bound(static_cast<const char*>(p));
+    return after != live_.begin() && static_cast<const char*>(p) <= std::prev(after)->first + std::prev(after)->second;
+  }
   /// Throws CudaError unless a range lies within one array.
   void check_range(const void* p, std::size_t bytes, const char* call) {
     const char* at = static_cast<const char*>(p);

@@ -4,7 +4,7 @@
 #include <chrono>
 #include <utility>
 
-#include "ventral/cuda/emulator/arrays.hpp"
+#include "ventral/cuda/emulator/graph.hpp"
 #include "ventral/cuda/provider.hpp"
 
 namespace ventral::inline v0::cuda::emulated {
@@ -20,38 +20,52 @@ inline Stream& current_stream() {
 
 inline Stream Space::stream() { return emulator::current_stream(); }
 
-inline void* Space::allocate(std::size_t bytes) { return bytes ? emulator::Arrays::instance().allocate(bytes) : nullptr; }
+/// In a capture, an array of the graph's, which is fresh in each run.
+inline void* Space::allocate(std::size_t bytes) {
+  if (bytes == 0) return nullptr;
+  detail::Capture* const capture = detail::current_capture();
+  void* p = capture ? capture->reuse(bytes) : nullptr;
+  if (p) emulator::recorded([=] { emulator::fill_fresh(p, bytes); });
+  if (p) return p;
+  p = emulator::Arrays::instance().allocate(bytes);
+  if (emulator::recorded([=] { emulator::fill_fresh(p, bytes); })) capture->arrays.push_back({p, bytes, true});
+  return p;
+}
 
 /// Writes beside the array, found only now, end the program with their message: a destructor cannot throw.
 inline void Space::deallocate(void* p, std::size_t bytes) noexcept {
-  if (p) emulator::Arrays::instance().deallocate(p, bytes);
+  if (!p) return;
+  if (detail::Capture* const capture = detail::current_capture()) capture->release(p, bytes);
+  else emulator::Arrays::instance().deallocate(p, bytes);
 }
 
 inline void Space::zero(void* p, std::size_t bytes) {
   if (!bytes) return;
   emulator::Arrays::instance().check_range(p, bytes, "zero");
-  std::memset(p, 0, bytes);
+  if (!emulator::recorded([=] { zero(p, bytes); })) std::memset(p, 0, bytes);
 }
 inline void Space::copy(void* to, const void* from, std::size_t bytes) {
   if (!bytes) return;
   emulator::Arrays::instance().check_range(to, bytes, "copy, to");
   emulator::Arrays::instance().check_range(from, bytes, "copy, from");
-  std::memmove(to, from, bytes);
+  if (!emulator::recorded([=] { copy(to, from, bytes); })) std::memmove(to, from, bytes);
 }
 inline void Space::copy_to_host(void* to, const void* from, std::size_t bytes) {
+  detail::forbid_in_capture("copy_to_host");
   if (!bytes) return;
   emulator::Arrays::instance().check_host(to, "copy_to_host, to");
   emulator::Arrays::instance().check_range(from, bytes, "copy_to_host, from");
   std::memcpy(to, from, bytes);
 }
 inline void Space::copy_from_host(void* to, const void* from, std::size_t bytes) {
+  detail::forbid_in_capture("copy_from_host");
   if (!bytes) return;
   emulator::Arrays::instance().check_range(to, bytes, "copy_from_host, to");
   emulator::Arrays::instance().check_host(from, "copy_from_host, from");
   std::memcpy(to, from, bytes);
 }
 
-inline void synchronize(Stream) {}
+inline void synchronize(Stream) { detail::forbid_in_capture("synchronize"); }
 
 inline OwnStream::OwnStream() {
   static std::atomic<std::uintptr_t> made{0};
@@ -81,7 +95,7 @@ inline Event::~Event() { delete static_cast<emulator::Mark*>(handle_); }
 inline void Event::record(Stream) {
   emulator::mark(handle_) = std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
-inline void Event::synchronize() const {}
+inline void Event::synchronize() const { detail::forbid_in_capture("Event::synchronize"); }
 inline void Event::hold(Stream) const {}
 inline double Event::milliseconds(const Event& from, const Event& to) {
   const std::int64_t begin = emulator::mark(from.handle_), end = emulator::mark(to.handle_);

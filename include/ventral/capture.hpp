@@ -1,0 +1,216 @@
+#pragma once
+#include <cmath>
+#include <numeric>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "ventral/data/resident.hpp"
+#include "ventral/non_finite.hpp"
+#include "ventral/optimizer.hpp"
+#include "ventral/sequential.hpp"
+
+namespace ventral::inline v0 {
+
+struct CaptureOptions {
+  Index batch = 64;
+  Index look_every = 50;  ///< steps after which the CPU fetches their losses, and may find one that is not finite
+};
+
+namespace detail {
+
+template <class Loss>
+constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
+
+}  // namespace detail
+
+/// A training step (gather a batch, forward, loss, backward, update) as one CUDA graph, which a run launches by one call, without waiting for it:
+///
+///     const auto data = ResidentData<float, std::int32_t, Cuda>::of(source);
+///     auto step = net.capture_step(loss, optimizer, data, {.batch = 64});
+///     step.run(1000);
+///     std::printf("%g\n", step.loss());
+///
+/// Results are the same bits as those of the same steps uncaptured. The first run is an ordinary step, which allocates what steps need; the second captures.
+/// The rate of the optimizer may be changed between runs. What the CPU does in a step cannot be captured: layers that read results in main memory,
+/// clipping by the norm, augmentation; it is an error. At a loss that is not finite the device stops updating by itself, so parameters and the
+/// optimizer's state stay those before that step until the CPU looks (buffers, such as running statistics, go on until then).
+/// Network, loss, optimizer and data must outlive it, and layers not be replaced. It has activations of its own, beside those of the network, which
+/// net.activation() does not see.
+template <class T, class SpaceType, class Loss>
+class CapturedStep {
+  static_assert(requires { typename SpaceType::Graph; }, "steps are captured on Cuda alone; on Cpu a step is forward, loss, backward and update as ever");
+
+ public:
+  using Space = SpaceType;
+  using Target = typename Loss::Target;
+  using Data = ResidentData<T, Target, Space>;
+
+  /// Throws Error when shapes or labels do not fit, for all examples at once.
+  [[gnu::cold]] CapturedStep(Sequential<T, Space>& net, Loss& loss, Optimizer<T, Space>& optimizer, const Data& data, const CaptureOptions& o)
+      : net_(net), loss_(loss), optimizer_(optimizer), data_(data), batch_(o.batch), room_(o.look_every) {
+    require(o.batch >= 1 && o.batch <= data.size(), "capture_step: a batch of ", o.batch, " from ", data.size(), " examples");
+    require(o.look_every >= 1, "capture_step: look_every is ", o.look_every);
+    x_.resize(data.x().shape.with(0, batch_));
+    target_.resize(data.target().shape.with(0, batch_));
+    y_.resize(net.output_shape(x_.shape()));
+    dy_.resize(y_.shape());
+    loss.check(y_.shape(), data.target());
+    order_.resize({data.size()});
+    state_.resize({static_cast<Index>(sizeof(State))});
+    reports_.resize({room_ * static_cast<Index>(sizeof(Report))});
+    fetched_.resize(static_cast<std::size_t>(room_));
+    std::vector<Index> order(static_cast<std::size_t>(data.size()));
+    std::iota(order.begin(), order.end(), Index{0});
+    follow(order);
+  }
+
+  Index batch() const { return batch_; }
+  /// Whether the output is scores of classes, so that it is known how many were right.
+  bool classifies() const { return detail::has_labels<Loss> && y_.rank() == 2 && y_.dim(1) >= 2; }
+
+  /// The examples of the next steps, in this order; whole batches only, and then from its beginning again. Copies it to the device.
+  void follow(std::span<const Index> order) {
+    static_assert(sizeof(Index) == sizeof(std::int64_t));
+    const Index n = static_cast<Index>(order.size());
+    require(batch_ <= n && n <= data_.size(), "captured step: an order of ", n, " examples; ", batch_, " to ", data_.size(), " expected");
+    for (const Index i : order) require(0 <= i && i < data_.size(), "captured step: example ", i, " of ", data_.size());
+    Space::copy_from_host(order_.data(), order.data(), order.size_bytes());
+    at_.examples = n;
+    at_.position = 0;
+    moved_ = true;
+  }
+
+  /// Queues so many steps. Waits only every `look_every` steps, for their losses.
+  void run(Index steps = 1) {
+    for (; steps > 0; --steps) {
+      if (pending_ == room_) collect();
+      run_one();
+    }
+  }
+  /// Steps run since their losses were collected.
+  Index pending() const { return pending_; }
+  /// The loss of the last step run, for which it waits. Throws as collect().
+  double loss() {
+    collect();
+    return last_;
+  }
+  /// Waits for the steps run since the last time and calls visit(loss, how many were right) for each, in order. At a loss that is not finite, after that call
+  /// throws Error that names the first layer whose activation is not finite; network and optimizer are then as they were before that step.
+  template <class Visit>
+  void collect(Visit visit) {
+    if (pending_ == 0) return;
+    Space::copy_to_host(fetched_.data(), reports_.data(), fetched_.size() * sizeof(Report));
+    for (; pending_ > 0; --pending_) {
+      const Report& report = fetched_[static_cast<std::size_t>((at_.done - pending_) % room_)];
+      last_ = report.loss;
+      if (!std::isfinite(last_)) [[unlikely]] go_back();
+      visit(last_, static_cast<Index>(report.right));
+      if (!std::isfinite(last_)) [[unlikely]] throw Error(concat("captured step ", at_.done + 1, ": the loss is ", last_, "; ", explain()));
+    }
+  }
+  void collect() {
+    collect([](double, Index) {});
+  }
+  /// After a loss that is not finite: why, in words.
+  [[gnu::cold]] std::string explain() {
+    go_to();
+    gather();
+    net_.forward(x_, Mode::training);
+    return detail::explain_non_finite<T, Space>(net_, x_);
+  }
+
+ private:
+  using State = typename Space::StepState;
+  using Report = typename Space::StepReport;
+
+  State* state() { return static_cast<State*>(static_cast<void*>(state_.data())); }
+
+  /// Tells the device where training is.
+  void go_to() {
+    at_.step = net_.step();
+    set_step(Space::stream(), at_, state());
+    moved_ = false;
+  }
+
+  void run_one() {
+    if (moved_ || net_.step() != at_.step) go_to();
+    if (!ran_) {
+      queue();
+      optimizer_.prepare(updates_);
+      updates_.run(Space::stream(), state());
+      ran_ = true;
+    } else {
+      if (graph_.size() == 0 || seed_ != net_.seed()) {
+        graph_.capture([&] {
+          queue();
+          updates_.run(Space::stream(), state());
+        });
+        seed_ = net_.seed();
+      }
+      optimizer_.prepare(updates_);
+      graph_.launch();
+    }
+    ++pending_, ++at_.done, ++at_.step;  // as finish_step does
+    at_.position = at_.position + 2 * batch_ <= at_.examples ? at_.position + batch_ : 0;
+    net_.set_random_state(net_.seed(), at_.step);
+  }
+
+  void gather() {
+    gather_rows(Space::stream(), state(), order_.ref(), data_.x(), x_.ref());
+    gather_rows(Space::stream(), state(), order_.ref(), data_.target(), target_.ref());
+  }
+  /// A step but for the update. Everything that changes is in *state(), or in the tables of the optimizer.
+  void queue() {
+    gather();
+    optimizer_.zero_gradients();
+    pass_.start(Mode::training, net_.seed(), at_.step, &state()->step);
+    net_.forward(x_, y_.ref(), pass_);
+    const auto queued = loss_.template queue<typename Space::QueuedLoss>(y_, target_, dy_);
+    In<std::int32_t, Space> labels;
+    if constexpr (detail::has_labels<Loss>)
+      if (classifies()) labels = target_.ref();
+    const typename Space::StepPlan plan{batch_, room_, static_cast<Report*>(static_cast<void*>(reports_.data()))};
+    finish_step<T>(Space::stream(), queued, y_, labels, plan, state());
+    net_.backward(x_, y_, dy_, nullptr, pass_);
+  }
+
+  /// Back before the first of the pending steps, as the device has not done it nor those after it.
+  [[gnu::cold]] void go_back() {
+    optimizer_.take_back(pending_);
+    net_.set_random_state(net_.seed(), net_.step() - static_cast<std::uint64_t>(pending_));
+    const Index rounds = at_.examples / batch_, batch = at_.position / batch_ - pending_ % rounds;
+    at_.position = (batch < 0 ? batch + rounds : batch) * batch_;
+    at_.done -= pending_;
+    pending_ = 0;
+    moved_ = true;
+  }
+
+  Sequential<T, Space>& net_;
+  Loss& loss_;
+  Optimizer<T, Space>& optimizer_;
+  const Data& data_;
+  Index batch_, room_;
+  Tensor<T, Space> x_, y_, dy_;
+  Tensor<Target, Space> target_;
+  Tensor<std::int64_t, Space> order_;
+  Tensor<unsigned char, Space> state_, reports_;  // a State, and a ring of Report
+  std::vector<Report> fetched_;
+  State at_;  // where the device will be after the steps queued
+  bool moved_ = true, ran_ = false;
+  Index pending_ = 0;
+  std::uint64_t seed_ = 0;
+  double last_ = 0;
+  Pass<Space> pass_;
+  typename Space::StepUpdates updates_;
+  typename Space::Graph graph_;
+};
+
+template <class T, class Space>
+template <class Loss>
+CapturedStep<T, Space, Loss> Sequential<T, Space>::capture_step(Loss& loss, Optimizer<T, Space>& optimizer,
+                                                                const ResidentData<T, typename Loss::Target, Space>& data, const CaptureOptions& options) {
+  return {*this, loss, optimizer, data, options};
+}
+
+}  // namespace ventral::inline v0
