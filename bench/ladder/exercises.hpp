@@ -34,13 +34,14 @@ struct Exercise {
   std::function<float*(int set)> output;
 };
 
-/// Random numbers in [-1, 1): of 23 bits, or so `few` that products and sums of them are exact and every rung, tf32 or not, must give the same bits.
-enum class Bits { all, few };
+/// Random numbers in [-1, 1): `any` of 23 bits; `few_bits`, so that there are ties, and products and sums are exact: every rung of a ladder of products must give
+/// the same bits, tf32 or not; `awkward`, the same with a NaN and infinities among them.
+enum class Numbers { any, few_bits, awkward };
 
-Exercise gemm_exercise(Index m, Index n, Index k, int sets = 1, Bits bits = Bits::all);
-Exercise convolution_exercise(const ventral::Shape& x, Index outputs, const ventral::Window& window, int sets = 1);
-Exercise max_pool_exercise(const ventral::Shape& x, const ventral::Window& window, int sets = 1);
-Exercise divisive_norm_exercise(Index images, Index channels, Index pixels, int reach, double beta = 0.75, int sets = 1);
-Exercise softmax_exercise(Index rows, Index classes, int sets = 1);
+Exercise gemm_exercise(Index m, Index n, Index k, int sets = 1, Numbers numbers = Numbers::any);
+Exercise convolution_exercise(const ventral::Shape& x, Index outputs, const ventral::Window& window, int sets = 1, Numbers numbers = Numbers::any);
+Exercise max_pool_exercise(const ventral::Shape& x, const ventral::Window& window, int sets = 1, Numbers numbers = Numbers::few_bits);
+Exercise divisive_norm_exercise(Index images, Index channels, Index pixels, int reach, double beta, int sets = 1);
+Exercise softmax_exercise(Index rows, Index classes, int sets = 1, Numbers numbers = Numbers::any);
 
 }  // namespace bench::ladder

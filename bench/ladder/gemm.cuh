@@ -1,11 +1,10 @@
 #pragma once
 #include "ladder/ladder.hpp"
+#include "ladder/vectors.cuh"
 #include "ventral/cuda/gemm.cuh"
 
 /// The ladder of products of matrices, c [m,n] = a [m,k] b [k,n]. A result costs 2 k operations; the numbers below are for each result, in bytes from memory or cache.
 namespace bench::ladder {
-
-using namespace ventral::gpu;  // launch, In, Out, and on the emulator threadIdx, __syncthreads, ...
 
 /// Naive: a thread for each element of c, neighbouring threads down a column of c.
 /// Each multiplication reads 8 bytes. The 32 threads of a warp read a and write c a whole row apart: 32 sectors of 32 bytes for 32 numbers, so 1/8 of the traffic is used.
@@ -129,22 +128,6 @@ struct InVectors {
   bool a, b, c;
   explicit InVectors(const Product& p) : a(vectors_fit(p.a, p.k)), b(vectors_fit(p.b, p.n)), c(vectors_fit(p.c, p.n)) {}
 };
-/// Four numbers from p on, of which `left` are there; 0 for the others.
-VENTRAL_DEVICE Vector<float> load_four(const float* p, Index left, bool vectors) {
-  if (vectors && left >= 4) return load_vector(p);
-  Vector<float> four{};
-  VENTRAL_DEVICE_UNROLL
-  for (int i = 0; i < 4; ++i)
-    if (i < left) four.v[i] = p[i];
-  return four;
-}
-VENTRAL_DEVICE void store_four(float* p, const Vector<float>& four, Index left, bool vectors) {
-  if (vectors && left >= 4) return store_vector(p, four);
-  VENTRAL_DEVICE_UNROLL
-  for (int i = 0; i < 4; ++i)
-    if (i < left) p[i] = four.v[i];
-}
-
 /// The 8 x 8 sums of a thread, its rows and columns in runs of four: what is read and written lies in vectors.
 struct ThreadSums {
   float v[8][8] = {};
@@ -168,7 +151,7 @@ struct ThreadSums {
       VENTRAL_DEVICE_UNROLL
       for (int j = 0; j < 8; j += 4) {
         const Index row = at.row + place(y, i), column = at.column + place(x, j);
-        if (row < p.m) store_four(p.c + row * p.n + column, {{v[i][j], v[i][j + 1], v[i][j + 2], v[i][j + 3]}}, p.n - column, vectors);
+        if (row < p.m) store_run(p.c + row * p.n + column, Run<4>{{v[i][j], v[i][j + 1], v[i][j + 2], v[i][j + 3]}}, p.n - column, vectors);
       }
   }
 };
@@ -185,8 +168,8 @@ VENTRAL_BOUNDED_KERNEL(block) void gemm_vectors_kernel(Product p, InVectors vect
   ThreadSums sums;
   for (Index k = 0; k < p.k; k += 8) {
     const Index i = at.row + row, j = at.column + column, ka = k + a_depth, kb = k + b_depth;
-    const Vector<float> left = load_four(p.a + i * p.k + ka, i < p.m ? p.k - ka : 0, vectors.a);
-    const Vector<float> right = load_four(p.b + kb * p.n + j, kb < p.k ? p.n - j : 0, vectors.b);
+    const Vector<float> left = load_run(p.a + i * p.k + ka, i < p.m ? p.k - ka : 0, vectors.a);
+    const Vector<float> right = load_run(p.b + kb * p.n + j, kb < p.k ? p.n - j : 0, vectors.b);
     VENTRAL_DEVICE_UNROLL
     for (int d = 0; d < 4; ++d) s.a[a_depth + d][row] = left.v[d];
     store_vector(&s.b[b_depth][column], right);
