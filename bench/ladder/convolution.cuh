@@ -62,10 +62,10 @@ inline void convolution_along_pixels(Stream stream, const Convolution& p) {
 constexpr int outputs_each = 8;  ///< output channels of a thread, from here on
 
 /// Brings numbers d to d + count of the filters of eight outputs into shared memory, as filters[d][output]; 0 for outputs that are not there.
-VENTRAL_DEVICE void copy_filters(float (*filters)[outputs_each], const Convolution& p, Index output, Index d, Index count) {
+VENTRAL_DEVICE void copy_filters(float (*filters)[outputs_each], const Convolution& p, Index output, Index d, int count) {
   const Index depth = p.channels * p.plan.h.kernel * p.plan.w.kernel;
-  for (Index e = thread_in_block(); e < count * outputs_each; e += 256) {
-    const Index o = e / count, i = e % count;
+  for (int e = thread_in_block(); e < count * outputs_each; e += 256) {
+    const int o = e / count, i = e % count;
     filters[i][o] = output + o < p.outputs ? p.w[(output + o) * depth + d + i] : 0.0f;
   }
 }
@@ -88,7 +88,7 @@ VENTRAL_DEVICE void write_outputs(const Convolution& p, const float (&sum)[outpu
 /// of each at a time. Saves: two loads for each multiplication become 3/8. Bound by: the counting of positions for each x, some ten instructions for eight.
 VENTRAL_BOUNDED_KERNEL(256) void convolution_outputs_kernel(Convolution p) {
   using Row = float[outputs_each];
-  constexpr Index chunk = 64;
+  constexpr int chunk = 64;
   VENTRAL_SHARED(Row, filters, chunk);
   const WindowAxis &h = p.plan.h, &w = p.plan.w;
   const Index blocks_each = (p.outputs + outputs_each - 1) / outputs_each, output = blockIdx.x % blocks_each * outputs_each;
@@ -99,12 +99,12 @@ VENTRAL_BOUNDED_KERNEL(256) void convolution_outputs_kernel(Convolution p) {
   Index a = 0, b = 0;  // the tap
   float sum[outputs_each] = {};
   for (Index d = 0; d < depth; d += chunk) {
-    const Index count = depth - d < chunk ? depth - d : chunk;
+    const int count = depth - d < chunk ? static_cast<int>(depth - d) : chunk;
     __syncthreads();  // the filters before have been read by all
     copy_filters(filters, p, output, d, count);
     __syncthreads();
     if (!valid) continue;
-    for (Index i = 0; i < count; ++i) {
+    for (int i = 0; i < count; ++i) {
       add_products(sum, under_tap(p, plane, row + a * h.dilation, column + b * w.dilation), filters[i]);
       if (++b == w.kernel) b = 0, ++a;
       if (a == h.kernel) a = 0, plane += h.in * w.in;
@@ -121,9 +121,13 @@ inline void convolution_outputs(Stream stream, const Convolution& p) {
 struct Halo {
   static constexpr int side = 16;
   int tall, wide, taps;
+  int kernel_h, kernel_w, step_h, step_w;  ///< taps, and how far apart they lie in the tile
+  int stride_h, stride_w;
   explicit Halo(const ventral::WindowPlan& plan)
       : tall(static_cast<int>((side - 1) * plan.h.stride + plan.h.span())), wide(static_cast<int>((side - 1) * plan.w.stride + plan.w.span())),
-        taps(static_cast<int>(plan.h.kernel * plan.w.kernel)) {}
+        taps(static_cast<int>(plan.h.kernel * plan.w.kernel)), kernel_h(static_cast<int>(plan.h.kernel)), kernel_w(static_cast<int>(plan.w.kernel)),
+        step_h(static_cast<int>(plan.h.dilation) * wide), step_w(static_cast<int>(plan.w.dilation)), stride_h(static_cast<int>(plan.h.stride) * wide),
+        stride_w(static_cast<int>(plan.w.stride)) {}
   std::size_t bytes() const { return 4 * static_cast<std::size_t>(taps * outputs_each + tall * wide); }
 };
 
@@ -135,11 +139,12 @@ VENTRAL_BOUNDED_KERNEL(256) void convolution_halo_kernel(Convolution p, Halo hal
   auto* const filters = reinterpret_cast<float (*)[outputs_each]>(shared);
   float* const tile = shared + halo.taps * outputs_each;
   const WindowAxis &h = p.plan.h, &w = p.plan.w;
-  const Index across = (w.out + Halo::side - 1) / Halo::side, down = (h.out + Halo::side - 1) / Halo::side;
-  const Index blocks_each = (p.outputs + outputs_each - 1) / outputs_each, output = blockIdx.x % blocks_each * outputs_each, square = blockIdx.x / blocks_each;
-  const Index image = square / (across * down), row = square / across % down * Halo::side, column = square % across * Halo::side;
-  const int y = static_cast<int>(threadIdx.y), x = static_cast<int>(threadIdx.x), y_stride = static_cast<int>(h.stride), x_stride = static_cast<int>(w.stride);
-  const int kernel_h = static_cast<int>(h.kernel), kernel_w = static_cast<int>(w.kernel), step_h = static_cast<int>(h.dilation), step_w = static_cast<int>(w.dilation);
+  const unsigned groups = static_cast<unsigned>((p.outputs + outputs_each - 1) / outputs_each), square = blockIdx.x / groups;
+  const unsigned across = static_cast<unsigned>((w.out + Halo::side - 1) / Halo::side), down = static_cast<unsigned>((h.out + Halo::side - 1) / Halo::side);
+  const Index output = blockIdx.x % groups * outputs_each, image = square / (across * down);
+  const Index row = square / across % down * Halo::side, column = square % across * Halo::side;
+  const int y = static_cast<int>(threadIdx.y), x = static_cast<int>(threadIdx.x);
+  const float* const mine = tile + y * halo.stride_h + x * halo.stride_w;
   float sum[outputs_each] = {};
   for (Index c = 0; c < p.channels; ++c) {
     const float* const plane = p.x + (image * p.channels + c) * h.in * w.in;
@@ -147,8 +152,8 @@ VENTRAL_BOUNDED_KERNEL(256) void convolution_halo_kernel(Convolution p, Halo hal
     copy_filters(filters, p, output, c * halo.taps, halo.taps);
     for (int e = thread_in_block(); e < halo.tall * halo.wide; e += 256) tile[e] = under_tap(p, plane, h.origin(row) + e / halo.wide, w.origin(column) + e % halo.wide);
     __syncthreads();
-    for (int a = 0; a < kernel_h; ++a)
-      for (int b = 0; b < kernel_w; ++b) add_products(sum, tile[(y * y_stride + a * step_h) * halo.wide + x * x_stride + b * step_w], filters[a * kernel_w + b]);
+    for (int a = 0; a < halo.kernel_h; ++a)
+      for (int b = 0; b < halo.kernel_w; ++b) add_products(sum, mine[a * halo.step_h + b * halo.step_w], filters[a * halo.kernel_w + b]);
   }
   if (row + y < h.out && column + x < w.out) write_outputs(p, sum, image, output, (row + y) * w.out + column + x);
 }

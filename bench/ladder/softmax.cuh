@@ -112,7 +112,7 @@ inline void softmax_registers(Stream stream, const Softmax& p) {
   else launch(stream, l, softmax_registers_kernel<32>, p);
 }
 
-/// A block for each long row: the same with block_max and block_sum, so that up to 8192 classes stay in registers with 256 threads, 32768 with 1024.
+/// A block for each long row: the same with block_max and block_sum, so that up to 6144 classes stay in registers with 256 threads, 24576 with 1024.
 /// Saves: the second and third read of long rows. Bound by: memory; two barriers for each of two sums cost little where a row is long. Short rows: as before.
 template <int threads, int each>
 VENTRAL_BOUNDED_KERNEL(threads) void softmax_blocks_kernel(Softmax p) {
@@ -138,8 +138,8 @@ VENTRAL_BOUNDED_KERNEL(threads) void softmax_blocks_kernel(Softmax p) {
 }
 inline void softmax_blocks(Stream stream, const Softmax& p) {
   if (p.classes <= 1024) softmax_registers(stream, p);
-  else if (p.classes <= 8192) launch(stream, softmax_launch("softmax_blocks_kernel", p, 1, 256), softmax_blocks_kernel<256, 32>, p);
-  else launch(stream, softmax_launch("softmax_blocks_kernel", p, 1, 1024), softmax_blocks_kernel<1024, 32>, p);
+  else if (p.classes <= 6144) launch(stream, softmax_launch("softmax_blocks_kernel", p, 1, 256), softmax_blocks_kernel<256, 24>, p);
+  else launch(stream, softmax_launch("softmax_blocks_kernel", p, 1, 1024), softmax_blocks_kernel<1024, 24>, p);
 }
 
 /// The product's: any axis, type and length, a thread, a warp or a block for a line; three passes, the sum in double.
