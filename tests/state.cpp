@@ -1,5 +1,7 @@
 #include "ventral/io/state.hpp"
 
+#include "ventral/layers/linear.hpp"
+
 #include "support.hpp"
 #include "temporary.hpp"
 
@@ -127,4 +129,27 @@ TEST_CASE("state: PyTorch's batch counts are passed over, later versions and dam
   CHECK(test::message_of<FileError>([&] { load(b, folder / "f"); }).find(folder / "f" + ": at byte ") == 0);
   CHECK(test::message_of<FileError>([&] { load(b, folder / "none"); }).find("cannot be opened") != std::string::npos);
   CHECK(values(a) == values(b));
+}
+
+TEST_CASE("state: the math mode is not part of it; the same weights in the same mode give the same bits") {
+  const test::TemporaryFolder folder;
+  const auto x = test::random_tensor<float, Cuda>({20, 40}, 1);
+  const auto make = [](std::uint64_t seed) {
+    Sequential<float, Cuda> net;
+    net.add("fc", Linear<float, Cuda>({.in = 40, .out = 30}));
+    net.initialize(seed);
+    return net;
+  };
+  const auto output = [&](Sequential<float, Cuda>& net) {
+    auto y = Tensor<float, Cuda>::uninitialized({20, 30});
+    y.copy_from(net.forward(x));
+    return y.to<Cpu>();
+  };
+  auto a = make(1), b = make(2);
+  const auto exact = output(a), rounded = output(a.math(Math::tf32));
+  save(a, folder / "f");
+  load(b, folder / "f");
+  CHECK(!b.math());
+  CHECK(test::largest_difference(output(b), exact) == 0);
+  CHECK(test::largest_difference(output(b.math(Math::tf32)), rounded) == 0);
 }

@@ -60,9 +60,10 @@ struct TileOf<float, math, GemmKernel::register_tiled, GemmTile::large, a, b> {
   using type = RegisterTile<float, 128, 128, 16, 8, 8, a, b>;
   static constexpr int stages = 2;
 };
-/// 8 x 16 sums a thread instead of 8 x 8: 21 multiplications for each vector of shared memory read, not 16, and half the traffic from the second-level
-/// cache. Predicted, if nothing but issuing instructions counts: 512 of 536 are multiplications (96 %), against 256 of 272 (94 %). Both tiles leave room
-/// for 8 warps on a processor: 225 to 255 registers a thread here, 128 to 254 there (by layout; nvcc 13, 7.5 to 9.0a, none in memory).
+/// 8 x 16 sums a thread instead of 8 x 8: 21 multiplications for each vector of shared memory read, not 16, and three quarters of the reads from
+/// the second-level cache. Predicted, if nothing but issuing instructions counts: 512 of 536 are multiplications (96 %), against 256 of 272 (94 %).
+/// Registers a thread, by layout: 225 to 255 here, 128 to 254 there (nvcc 13, 7.5 to 9.0a, none in memory), so 8 warps to a processor, and 16 only where
+/// the large tile has 128.
 template <Math math, Innermost a, Innermost b>
 struct TileOf<float, math, GemmKernel::register_tiled, GemmTile::huge, a, b> {
   using type = RegisterTile<float, 128, 256, 8, 8, 16, a, b>;
