@@ -18,7 +18,7 @@ endforeach()
 
 file(GLOB kernel_headers RELATIVE "${PROJECT_SOURCE_DIR}/kernels" CONFIGURE_DEPENDS "${PROJECT_SOURCE_DIR}/kernels/ventral/cuda/*.cuh" "${PROJECT_SOURCE_DIR}/kernels/ventral/cuda/launch.hpp"
      "${PROJECT_SOURCE_DIR}/kernels/ventral/cuda/emulator/emulator.hpp")
-list(REMOVE_ITEM kernel_headers ventral/cuda/device.cuh)  # for nvcc
+list(REMOVE_ITEM kernel_headers ventral/cuda/device.cuh ventral/cuda/device_graph.cuh)  # for nvcc
 
 foreach(compiler IN LISTS header_compilers)
   get_filename_component(compiler_name "${compiler}" NAME)

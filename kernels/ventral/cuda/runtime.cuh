@@ -66,7 +66,7 @@ using Out = ventral::Out<T, Space>;
 #if defined(VENTRAL_CUDA_EMULATED)
 #include "ventral/cuda/emulator/emulator.hpp"
 #else
-#include "ventral/cuda/device.cuh"
+#include "ventral/cuda/device_graph.cuh"
 #endif
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
