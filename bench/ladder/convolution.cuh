@@ -36,7 +36,7 @@ inline Launch convolution_launch(const char* kernel, const Convolution& p, Index
 }
 
 /// Naive: a thread for each result, neighbours along the output channels: they read the same pixel, and each a filter of its own.
-/// Reads for each multiplication 32 bytes of w, of which the L1 cache may keep the rest for the next taps, and 4/32 of x. Bound by: sectors.
+/// Moves for each multiplication a sector of 32 bytes of w, and one of x for 32. Bound by: the L1 cache, 33 requests for 32 multiplications.
 VENTRAL_KERNEL void convolution_along_outputs_kernel(Convolution p) {
   for (Index e = first_element(); e < p.images * p.outputs * plane_pixels(p); e += element_step()) {
     const Index place = e / p.outputs, pixel = place % plane_pixels(p);
@@ -48,7 +48,7 @@ inline void convolution_along_outputs(Stream stream, const Convolution& p) {
 }
 
 /// Coalesced: neighbours along a row of pixels: a warp reads one number of w, and 32 of x side by side.
-/// Saves: 32 bytes for each multiplication become 4 + 4/32. Bound by: two loads, and the counting of positions, for each multiplication.
+/// Saves: 33 bytes for each multiplication become 5. Bound by: two loads, and the counting of positions, for each multiplication.
 VENTRAL_KERNEL void convolution_along_pixels_kernel(Convolution p) {
   for (Index e = first_element(); e < p.images * p.outputs * plane_pixels(p); e += element_step()) {
     const Index plane = e / plane_pixels(p), pixel = e % plane_pixels(p);
@@ -84,8 +84,8 @@ VENTRAL_DEVICE void write_outputs(const Convolution& p, const float (&sum)[outpu
     if (output + o < p.outputs) p.y[(image * p.outputs + output + o) * plane_pixels(p) + pixel] = sum[o] + p.b[output + o];
 }
 
-/// Several outputs: a thread makes eight channels of its pixel, so that a number of x serves eight multiplications; their filters lie in shared memory, 64 numbers
-/// of each at a time. Saves: two loads for each multiplication become 3/8. Bound by: the counting of positions for each x, some ten instructions for eight.
+/// Several outputs: a thread makes eight channels of its pixel, so that a number of x serves eight multiplications; their filters lie in shared memory,
+/// 64 numbers of each at a time. Saves: two loads for each multiplication become 3/8. Bound by: instructions, some ten to count positions for each x.
 VENTRAL_BOUNDED_KERNEL(256) void convolution_outputs_kernel(Convolution p) {
   using Row = float[outputs_each];
   constexpr int chunk = 64;
@@ -124,9 +124,14 @@ struct Halo {
   int kernel_h, kernel_w, step_h, step_w;  ///< taps, and how far apart they lie in the tile
   int stride_h, stride_w;
   explicit Halo(const ventral::WindowPlan& plan)
-      : tall(static_cast<int>((side - 1) * plan.h.stride + plan.h.span())), wide(static_cast<int>((side - 1) * plan.w.stride + plan.w.span())),
-        taps(static_cast<int>(plan.h.kernel * plan.w.kernel)), kernel_h(static_cast<int>(plan.h.kernel)), kernel_w(static_cast<int>(plan.w.kernel)),
-        step_h(static_cast<int>(plan.h.dilation) * wide), step_w(static_cast<int>(plan.w.dilation)), stride_h(static_cast<int>(plan.h.stride) * wide),
+      : tall(static_cast<int>((side - 1) * plan.h.stride + plan.h.span())),
+        wide(static_cast<int>((side - 1) * plan.w.stride + plan.w.span())),
+        taps(static_cast<int>(plan.h.kernel * plan.w.kernel)),
+        kernel_h(static_cast<int>(plan.h.kernel)),
+        kernel_w(static_cast<int>(plan.w.kernel)),
+        step_h(static_cast<int>(plan.h.dilation) * wide),
+        step_w(static_cast<int>(plan.w.dilation)),
+        stride_h(static_cast<int>(plan.h.stride) * wide),
         stride_w(static_cast<int>(plan.w.stride)) {}
   std::size_t bytes() const { return 4 * static_cast<std::size_t>(taps * outputs_each + tall * wide); }
 };
@@ -150,7 +155,8 @@ VENTRAL_BOUNDED_KERNEL(256) void convolution_halo_kernel(Convolution p, Halo hal
     const float* const plane = p.x + (image * p.channels + c) * h.in * w.in;
     __syncthreads();
     copy_filters(filters, p, output, c * halo.taps, halo.taps);
-    for (int e = thread_in_block(); e < halo.tall * halo.wide; e += 256) tile[e] = under_tap(p, plane, h.origin(row) + e / halo.wide, w.origin(column) + e % halo.wide);
+    for (int e = thread_in_block(); e < halo.tall * halo.wide; e += 256)
+      tile[e] = under_tap(p, plane, h.origin(row) + e / halo.wide, w.origin(column) + e % halo.wide);
     __syncthreads();
     for (int a = 0; a < halo.kernel_h; ++a)
       for (int b = 0; b < halo.kernel_w; ++b) add_products(sum, mine[a * halo.step_h + b * halo.step_w], filters[a * halo.kernel_w + b]);
@@ -158,21 +164,24 @@ VENTRAL_BOUNDED_KERNEL(256) void convolution_halo_kernel(Convolution p, Halo hal
   if (row + y < h.out && column + x < w.out) write_outputs(p, sum, image, output, (row + y) * w.out + column + x);
 }
 inline void convolution_halo(Stream stream, const Convolution& p) {
-  if (p.plan.h.span() > 64 || p.plan.w.span() > 64 || p.plan.h.stride > 4 || p.plan.w.stride > 4 || Halo(p.plan).bytes() > 48 * 1024) return convolution_outputs(stream, p);
+  if (p.plan.h.span() > 64 || p.plan.w.span() > 64 || p.plan.h.stride > 4 || p.plan.w.stride > 4 || Halo(p.plan).bytes() > 48 * 1024)
+    return convolution_outputs(stream, p);
   const Halo halo(p.plan);
   const Index squares = (p.plan.h.out + Halo::side - 1) / Halo::side * ((p.plan.w.out + Halo::side - 1) / Halo::side) * p.images;
-  launch(stream, convolution_launch("convolution_halo_kernel", p, squares * ((p.outputs + outputs_each - 1) / outputs_each), {Halo::side, Halo::side}, halo.bytes()),
+  launch(stream,
+         convolution_launch("convolution_halo_kernel", p, squares * ((p.outputs + outputs_each - 1) / outputs_each), {Halo::side, Halo::side}, halo.bytes()),
          convolution_halo_kernel, p, halo);
 }
 
-/// Implicit product: y [O, N H' W'] = w [O, C kh kw] times a matrix whose columns are the windows, which is never written down: its slabs are gathered from x. Tiles
-/// of 128 x 128 results in registers, as in the ladder of products. Saves: 1/4 of a load and 8/128 bytes for each multiplication, whatever the window.
-/// Bound by: the FP32 units, less the gathering, and tiles that O or the pixels do not fill: 192 outputs take two of 128.
+/// Implicit product: y [O, N H' W'] = w [O, C kh kw] times a matrix whose columns are the windows, which is never written down: its slabs are gathered from x.
+/// Tiles of 128 x 128 results in registers, as in the ladder of products. Saves: 3/8 of a load for each multiplication become 1/16, whatever the window.
+/// Bound by: the FP32 units, and some 60 instructions to gather a number for 128; then tiles that O does not fill: 192 take two of 128.
 VENTRAL_BOUNDED_KERNEL(block) void convolution_product_kernel(Convolution p, Index columns) {
   VENTRAL_SHARED(NarrowSlabs, slabs, 1);
   NarrowSlabs& s = slabs[0];
   const WindowAxis &h = p.plan.h, &w = p.plan.w;
   const Index depth = p.channels * h.kernel * w.kernel;
+  const unsigned kernel_w = static_cast<unsigned>(w.kernel), taps = static_cast<unsigned>(h.kernel) * kernel_w;
   const TilePlace<side> at(Product{p.outputs, columns, depth, nullptr, nullptr, nullptr});
   const int t = static_cast<int>(threadIdx.x), x = t % 16, y = t / 16;
   const Index column = at.column + t % side, image = column / plane_pixels(p), pixel = column % plane_pixels(p);  // the window that this thread gathers from
@@ -182,11 +191,11 @@ VENTRAL_BOUNDED_KERNEL(block) void convolution_product_kernel(Convolution p, Ind
     VENTRAL_DEVICE_UNROLL
     for (int i = 0; i < 4; ++i) {
       const int e = t + block * i, d = e / side;
-      const Index c = (k + d) / (h.kernel * w.kernel), tap = (k + d) % (h.kernel * w.kernel);
+      const unsigned from = static_cast<unsigned>(k + d), c = from / taps, tap = from % taps, a = tap / kernel_w, b = tap % kernel_w;
       s.a[e % 8][e / 8] = element(p.w, p.outputs, depth, at.row + e / 8, k + e % 8);
-      s.b[d][t % side] = column < columns && k + d < depth ? under_tap(p, p.x + (image * p.channels + c) * h.in * w.in, row_in + tap / w.kernel * h.dilation,
-                                                                       column_in + tap % w.kernel * w.dilation)
-                                                           : 0.0f;
+      s.b[d][t % side] = column < columns && k + d < depth
+                             ? under_tap(p, p.x + (image * p.channels + c) * h.in * w.in, row_in + a * h.dilation, column_in + b * w.dilation)
+                             : 0.0f;
     }
     __syncthreads();
     sums.add(s, x, y);
@@ -203,11 +212,12 @@ VENTRAL_BOUNDED_KERNEL(block) void convolution_product_kernel(Convolution p, Ind
   }
 }
 inline void convolution_product(Stream stream, const Convolution& p) {
+  if (p.channels * p.plan.h.kernel * p.plan.w.kernel >= Index{1} << 31) return convolution_halo(stream, p);
   const Index columns = all_pixels(p), tiles = TilePlace<side>::count({p.outputs, columns, 0, nullptr, nullptr, nullptr});
   launch(stream, convolution_launch("convolution_product_kernel", p, tiles, block), convolution_product_kernel, p, columns);
 }
 
-/// The product's: the same idea with positions counted beforehand, asynchronous copies, tiles chosen by shape, groups; a thread for each pixel where outputs are few.
+/// The product's: the same with positions counted beforehand, asynchronous copies, tiles by shape, groups; a thread for each pixel where outputs are few.
 inline void convolution_ventral(Stream stream, const Convolution& p) {
   const WindowAxis &h = p.plan.h, &w = p.plan.w;
   conv2d_forward<float>(stream, p.plan, 1, {p.x, {p.images, p.channels, h.in, w.in}}, {p.w, {p.outputs, p.channels, h.kernel, w.kernel}}, {p.b, {p.outputs}},

@@ -103,7 +103,7 @@ void norm_walk(Stream stream, const Normalization& p, Index segment) {
 inline void norm_walking(Stream stream, const Normalization& p) { norm_walk<1, AnyPower>(stream, p, std::max(p.channels, Index{1})); }
 
 /// Segments: the channels are cut into runs of 16, each with a thread of its own, so that there is more under way.
-/// Costs: the 2 reach channels at a segment's border are read twice, 20 of 16 for 5 channels, from the L2 cache. Bound by: instructions: pow takes tens of them.
+/// Costs: the 2 reach channels at a segment's border are read twice, 20 of 16 for 5 channels, from the L2 cache. Bound by: instructions, tens for each pow.
 inline void norm_segments(Stream stream, const Normalization& p) { norm_walk<1, AnyPower>(stream, p, 16); }
 
 /// Vectors: a thread takes four pixels, 16 bytes a load where planes are a multiple of that.

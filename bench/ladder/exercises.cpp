@@ -21,7 +21,8 @@ using ventral::Shape;
 Tensor<float> random_numbers(const Shape& shape, std::uint64_t seed, Numbers numbers) {
   Tensor<float> t(shape);
   const int bits = numbers == Numbers::any ? 23 : 6;
-  const float unit = std::ldexp(1.0f, -bits), infinity = std::numeric_limits<float>::infinity(), odd[] = {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity};
+  const float unit = std::ldexp(1.0f, -bits), infinity = std::numeric_limits<float>::infinity(),
+              odd[] = {std::numeric_limits<float>::quiet_NaN(), infinity, -infinity};
   for (Index i = 0; i < t.size(); ++i) {
     const std::uint64_t random = ventral::mix(seed, static_cast<std::uint64_t>(i));
     t[i] = static_cast<float>(random >> (63 - bits)) * unit - 1;
@@ -75,8 +76,8 @@ Tolerance of_sums(Index terms) { return {1e-6 + 5e-7 * std::sqrt(static_cast<dou
 
 /// An exercise of the rungs: `task(set)` says where a set's arrays lie, `expected()` computes what they must hold.
 template <class Task, class MakeTask, class MakeExpected>
-Exercise exercise(std::string ladder, std::string sizes, const std::shared_ptr<Arrays>& a, const std::vector<Rung<Task>>& rungs, MakeTask task, MakeExpected expected,
-                  Tolerance tolerance) {
+Exercise exercise(std::string ladder, std::string sizes, const std::shared_ptr<Arrays>& a, const std::vector<Rung<Task>>& rungs, MakeTask task,
+                  MakeExpected expected, Tolerance tolerance) {
   Exercise e{std::move(ladder), std::move(sizes), {}, a->sets[0].y, a->sets[0].winners, {}, {}, {}};
   for (const Rung<Task>& r : rungs)
     e.steps.push_back({r.name, [run = r.run, task](int set) { run(Cuda::stream(), task(set)); }, r.tf32 ? tolerance.tf32 : tolerance.exact});
@@ -126,7 +127,9 @@ Exercise max_pool_exercise(const Shape& x, const ventral::Window& window, int se
   const auto a = Arrays::make(sets, y, y, random_numbers(x, 1, numbers));
   return exercise<Pooling>(
       "max_pool", ventral::concat(by(x), ", ", by(window), suffix(numbers)), a, max_pool_rungs(),
-      [=](int set) { return Pooling{plan, x[0] * x[1], a->input(0, set), a->y(set), a->of(set).winners.data()}; },
+      [=](int set) {
+        return Pooling{plan, x[0] * x[1], a->input(0, set), a->y(set), a->of(set).winners.data()};
+      },
       [=] {  // the CPU's winners are numbers of taps, those of the GPU places in the plane
         Tensor<double> largest(y), taps(y);
         ventral::cpu::max_pool_forward<double>({}, plan, a->in[0].cast<double>(), largest.ref(), taps.ref());
@@ -152,8 +155,8 @@ Exercise divisive_norm_exercise(Index images, Index channels, Index pixels, int 
       [=] {
         const Tensor<double> rule = a->in[1].cast<double>();
         Tensor<double> y(x);
-        ventral::cpu::divisive_norm_forward<double>({}, {{{reach, reach}, 1, 1}}, rule.slice(0, 1), rule.slice(1, 2), rule.slice(2, 3), a->in[0].cast<double>(), y.ref(),
-                                                    {}, y.ref());
+        ventral::cpu::divisive_norm_forward<double>({}, {{{reach, reach}, 1, 1}}, rule.slice(0, 1), rule.slice(1, 2), rule.slice(2, 3), a->in[0].cast<double>(),
+                                                    y.ref(), {}, y.ref());
         return Expected{std::move(y), {}};
       },
       of_sums(2 * reach + 1));
@@ -165,7 +168,10 @@ Exercise softmax_exercise(Index rows, Index classes, int sets, Numbers numbers) 
   for (float& v : values) v *= 10;
   const auto a = Arrays::make(sets, x, {0}, std::move(values));
   return exercise<Softmax>(
-      "softmax", by(x) + suffix(numbers), a, softmax_rungs(), [=](int set) { return Softmax{rows, classes, a->input(0, set), a->y(set)}; },
+      "softmax", by(x) + suffix(numbers), a, softmax_rungs(),
+      [=](int set) {
+        return Softmax{rows, classes, a->input(0, set), a->y(set)};
+      },
       [=] {
         Tensor<double> y(x);
         ventral::cpu::softmax_forward<double>({}, 1, a->in[0].cast<double>(), y.ref());

@@ -27,15 +27,15 @@ struct Exercise {
 
   std::string ladder, sizes;
   std::vector<Step> steps;
-  TensorRef<float, ventral::Cuda> y;               ///< of set 0
-  TensorRef<std::int32_t, ventral::Cuda> winners;  ///< empty but for max pooling
-  std::function<const Expected&()> expected;       ///< computed at the first call
+  TensorRef<float, ventral::Cuda> y;                  ///< of set 0
+  TensorRef<std::int32_t, ventral::Cuda> winners;     ///< empty but for max pooling
+  std::function<const Expected&()> expected;          ///< computed at the first call
   std::function<const float*(int i, int set)> input;  ///< array i of a set, for other libraries
   std::function<float*(int set)> output;
 };
 
-/// Random numbers in [-1, 1): `any` of 23 bits; `few_bits`, so that there are ties, and products and sums are exact: every rung of a ladder of products must give
-/// the same bits, tf32 or not; `awkward`, the same with a NaN and infinities among them.
+/// Random numbers in [-1, 1): `any` of 23 bits; `few_bits`, so that there are ties, and products and sums are exact: every rung of a ladder of products must
+/// give the same bits, tf32 or not; `awkward`, the same with a NaN and infinities among them.
 enum class Numbers { any, few_bits, awkward };
 
 Exercise gemm_exercise(Index m, Index n, Index k, int sets = 1, Numbers numbers = Numbers::any);

@@ -3,12 +3,13 @@
 #include "ladder/vectors.cuh"
 #include "ventral/cuda/gemm.cuh"
 
-/// The ladder of products of matrices, c [m,n] = a [m,k] b [k,n]. A result costs 2 k operations; the numbers below are for each result, in bytes from memory or cache.
+/// The ladder of products of matrices, c [m,n] = a [m,k] b [k,n]: k multiplications for each result. Bytes below are those that leave memory or a cache, for
+/// each multiplication.
 namespace bench::ladder {
 
 /// Naive: a thread for each element of c, neighbouring threads down a column of c.
-/// Each multiplication reads 8 bytes. The 32 threads of a warp read a and write c a whole row apart: 32 sectors of 32 bytes for 32 numbers, so 1/8 of the traffic is used.
-/// Bound by: the sectors that L1 and L2 must move, about 36 bytes for each multiplication.
+/// The 32 threads of a warp read a and write c a whole row apart: 32 sectors of 32 bytes for 32 numbers, an eighth of it used. b: one sector for all.
+/// Moves 33 bytes for each multiplication. Bound by: the L1 cache, which answers 33 requests for 32 multiplications.
 VENTRAL_KERNEL void gemm_down_columns_kernel(Product p) {
   for (Index e = first_element(); e < p.m * p.n; e += element_step()) {
     const Index i = e % p.m, j = e / p.m;
@@ -22,7 +23,7 @@ inline void gemm_down_columns(Stream stream, const Product& p) {
 }
 
 /// Coalesced: neighbouring threads along a row of c. A warp reads 128 bytes of b in a row, and the same number of a: one request each.
-/// Saves: 36 bytes become 4 + 4/32 for each multiplication. Bound by: loads, two for each multiplication, at the L1 cache.
+/// Saves: 33 bytes become 4 + 1. Bound by: the L2 cache, since nothing keeps b for the next row of c; then by two loads for each multiplication.
 VENTRAL_KERNEL void gemm_along_rows_kernel(Product p) {
   for (Index e = first_element(); e < p.m * p.n; e += element_step()) {
     const Index i = e / p.n, j = e % p.n;
@@ -72,7 +73,8 @@ VENTRAL_BOUNDED_KERNEL(1024) void gemm_shared_tile_kernel(Product p) {
   if (at.row + y < p.m && at.column + x < p.n) p.c[(at.row + y) * p.n + at.column + x] = sum;
 }
 inline void gemm_shared_tile(Stream stream, const Product& p) {
-  launch(stream, {.kernel = "gemm_shared_tile_kernel", .blocks = TilePlace<32>::count(p), .threads = {32, 32}, .shape = {p.m, p.n, p.k}}, gemm_shared_tile_kernel, p);
+  launch(stream, {.kernel = "gemm_shared_tile_kernel", .blocks = TilePlace<32>::count(p), .threads = {32, 32}, .shape = {p.m, p.n, p.k}},
+         gemm_shared_tile_kernel, p);
 }
 
 // From here on a block of 256 threads works on 128 x 128 results and takes slabs of a and b, 128 numbers by `depth`, into shared memory. Slabs lie with k
@@ -120,7 +122,8 @@ VENTRAL_BOUNDED_KERNEL(block) void gemm_register_tile_kernel(Product p) {
     }
 }
 inline void gemm_register_tile(Stream stream, const Product& p) {
-  launch(stream, {.kernel = "gemm_register_tile_kernel", .blocks = TilePlace<side>::count(p), .threads = block, .shape = {p.m, p.n, p.k}}, gemm_register_tile_kernel, p);
+  launch(stream, {.kernel = "gemm_register_tile_kernel", .blocks = TilePlace<side>::count(p), .threads = block, .shape = {p.m, p.n, p.k}},
+         gemm_register_tile_kernel, p);
 }
 
 /// Which matrices have rows that can be read, or written, 16 bytes at a time: their rows begin at multiples of 16 bytes.
@@ -128,6 +131,7 @@ struct InVectors {
   bool a, b, c;
   explicit InVectors(const Product& p) : a(vectors_fit(p.a, p.k)), b(vectors_fit(p.b, p.n)), c(vectors_fit(p.c, p.n)) {}
 };
+
 /// The 8 x 8 sums of a thread, its rows and columns in runs of four: what is read and written lies in vectors.
 struct ThreadSums {
   float v[8][8] = {};
@@ -180,7 +184,8 @@ VENTRAL_BOUNDED_KERNEL(block) void gemm_vectors_kernel(Product p, InVectors vect
   sums.write(p, at, x, y, vectors.c);
 }
 inline void gemm_vectors(Stream stream, const Product& p) {
-  launch(stream, {.kernel = "gemm_vectors_kernel", .blocks = TilePlace<side>::count(p), .threads = block, .shape = {p.m, p.n, p.k}}, gemm_vectors_kernel, p, InVectors(p));
+  launch(stream, {.kernel = "gemm_vectors_kernel", .blocks = TilePlace<side>::count(p), .threads = block, .shape = {p.m, p.n, p.k}}, gemm_vectors_kernel, p,
+         InVectors(p));
 }
 
 /// Begins to copy the slabs from k on. a is turned on the way, so its copies are of 4 bytes.
@@ -229,11 +234,13 @@ VENTRAL_BOUNDED_KERNEL(block) void gemm_async_kernel(Product p, InVectors vector
   sums.write(p, at, x, y, vectors.c);
 }
 inline void gemm_async(Stream stream, const Product& p) {
-  launch(stream, {.kernel = "gemm_async_kernel", .blocks = TilePlace<side>::count(p), .threads = block, .shape = {p.m, p.n, p.k}}, gemm_async_kernel, p, InVectors(p));
+  launch(stream, {.kernel = "gemm_async_kernel", .blocks = TilePlace<side>::count(p), .threads = block, .shape = {p.m, p.n, p.k}}, gemm_async_kernel, p,
+         InVectors(p));
 }
 
 /// Tensor cores: a warp multiplies 16 x 8 by 8 x 8 numbers in one mma.sync, rounded to tf32, with sums in float. 8 warps of 64 x 32 results each.
-/// Saves: 1024 multiplications are one instruction of a warp, not 32. Bound by: loads again: 6 from shared memory for 4 mma, each to be rounded; then barriers.
+/// Saves: 1024 multiplications are one instruction of a warp, not 32. Bound by: the L2 cache, to which 8/128 bytes
+/// are now too many; then loads, 6 from shared memory for 4 mma, each to be rounded.
 VENTRAL_BOUNDED_KERNEL(block) void gemm_tensor_kernel(Product p, bool b_vectors) {
   using WideSlabs = Slabs<16, 8>;  // padding of 8: the 4 x 8 numbers of a fragment lie in different banks
   VENTRAL_SHARED(WideSlabs, slabs, 2);

@@ -23,8 +23,11 @@ Shared shared(Make make) {
 Side side(const std::shared_ptr<Exercise>& e, std::size_t rung) {
   const Exercise::Step& step = e->steps[rung];
   Side s{step.name, [e, rung](int set) { e->steps[rung].run(set); }, {}};
-  s.checks.push_back(check<float>("y", e->y, [e](Index i) { return e->expected().y[i]; }, step.tolerance));
-  if (e->winners.data) s.checks.push_back(check<std::int32_t>("winners", e->winners, [e](Index i) { return static_cast<double>(e->expected().winners[i]); }, 0, -7));
+  s.checks.push_back(check<float>(
+      "y", e->y, [e](Index i) { return e->expected().y[i]; }, step.tolerance));
+  if (e->winners.data)
+    s.checks.push_back(check<std::int32_t>(
+        "winners", e->winners, [e](Index i) { return static_cast<double>(e->expected().winners[i]); }, 0, -7));
   return s;
 }
 

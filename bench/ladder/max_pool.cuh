@@ -5,8 +5,8 @@
 #include "ladder/vectors.cuh"
 #include "ventral/cuda/pool2d.cuh"
 
-/// The ladder of max pooling, with the winners' places. A result costs a comparison for each cell under its window: only the memory counts. What cannot be avoided
-/// is 4 bytes for each number of x and 8 for each result; for ResNet's window, 3 x 3 with stride 2, that is 4 * 4 + 8 = 24 bytes for each result.
+/// The ladder of max pooling, with the winners' places. A result costs a comparison for each cell under its window: only the memory counts. What cannot be
+/// avoided is 4 bytes for each number of x and 8 for each result; for ResNet's window, 3 x 3 with stride 2, that is 4 * 4 + 8 = 24 bytes for each result.
 namespace bench::ladder {
 
 using ventral::WindowAxis;
@@ -70,7 +70,9 @@ struct FixedWindow {
 template <class F>
 bool with_fixed_window(const Pooling& p, const F& f) {
   const auto try_one = [&](auto window) {
-    const auto same = [&](const WindowAxis& a) { return a.kernel == window.kernel && a.stride == window.stride && a.before == window.before && a.dilation == 1; };
+    const auto same = [&](const WindowAxis& a) {
+      return a.kernel == window.kernel && a.stride == window.stride && a.before == window.before && a.dilation == 1;
+    };
     if (!same(p.plan.h) || !same(p.plan.w)) return false;
     f(window);
     return true;
@@ -83,12 +85,15 @@ bool with_fixed_window(const Pooling& p, const F& f) {
 struct PoolSizes {
   int planes, height, width, rows, columns;
   explicit PoolSizes(const Pooling& p)
-      : planes(static_cast<int>(p.planes)), height(static_cast<int>(p.plan.h.in)), width(static_cast<int>(p.plan.w.in)), rows(static_cast<int>(p.plan.h.out)),
+      : planes(static_cast<int>(p.planes)),
+        height(static_cast<int>(p.plan.h.in)),
+        width(static_cast<int>(p.plan.w.in)),
+        rows(static_cast<int>(p.plan.h.out)),
         columns(static_cast<int>(p.plan.w.out)) {}
 };
 
 /// Constants: the window is known when the kernel is compiled, and positions are int. The loops are gone, and a window's loads are under way together.
-/// Saves: most instructions: 64-bit divisions take some 70 each, of 32 bits a third. Bound by: the L1 cache, 9 loads and 2 stores for each result. Others: as before.
+/// Saves: most instructions: a 64-bit division takes some 70. Bound by: memory, 24 bytes for each result. Other windows: as before.
 template <class Window>
 VENTRAL_KERNEL void max_pool_constants_kernel(PoolSizes s, const float* x, float* y, std::int32_t* winners) {
   const int o = static_cast<int>(first_element());
@@ -116,8 +121,8 @@ inline void max_pool_constants(Stream stream, const Pooling& p) {
 }
 
 /// Shared memory: a block brings what the windows of 8 x 32 results cover into shared memory, each number once, in whole lines.
-/// Saves: 9 loads through the L1 cache become 4 and a bit, and 9 from shared memory. Bound by: the wait at the barrier. An L1 cache that already held the tile has
-/// nothing to gain here: expect no more than the rung before gave, and learn that shared memory pays where caches fail.
+/// Saves: 9 loads through the L1 cache become 4 and a bit, and 9 from shared memory. Bound by: the wait at the barrier. An L1 cache that already held the tile
+/// has nothing to gain here: expect no more than the rung before gave, and learn that shared memory pays where caches fail.
 template <class Window>
 VENTRAL_BOUNDED_KERNEL(256) void max_pool_shared_kernel(PoolSizes s, const float* x, float* y, std::int32_t* winners) {
   constexpr int down = 8, across = 32, tall = (down - 1) * Window::stride + Window::kernel, wide = (across - 1) * Window::stride + Window::kernel;
@@ -149,7 +154,8 @@ VENTRAL_BOUNDED_KERNEL(256) void max_pool_shared_kernel(PoolSizes s, const float
 inline void max_pool_shared(Stream stream, const Pooling& p) {
   const Index tiles = (p.plan.h.out + 7) / 8 * ((p.plan.w.out + 31) / 32);
   const auto run = [&](auto window) {
-    launch(stream, pool_launch("max_pool_shared_kernel", p, p.planes * tiles, {32, 8}), max_pool_shared_kernel<decltype(window)>, PoolSizes(p), p.x, p.y, p.winners);
+    launch(stream, pool_launch("max_pool_shared_kernel", p, p.planes * tiles, {32, 8}), max_pool_shared_kernel<decltype(window)>, PoolSizes(p), p.x, p.y,
+           p.winners);
   };
   if (!with_fixed_window(p, run)) max_pool_results(stream, p);
 }
@@ -196,8 +202,8 @@ inline void max_pool_vectors(Stream stream, const Pooling& p) {
   const Index threads = p.planes * p.plan.h.out * ((p.plan.w.out + 3) / 4);
   const bool x_vectors = vectors_fit(p.x, p.plan.w.in), y_vectors = vectors_fit(p.y, p.plan.w.out) && vectors_fit(p.winners, p.plan.w.out);
   const auto run = [&](auto window) {
-    launch(stream, pool_launch("max_pool_vectors_kernel", p, (threads + 255) / 256), max_pool_vectors_kernel<decltype(window)>, PoolSizes(p), x_vectors, y_vectors, p.x,
-           p.y, p.winners);
+    launch(stream, pool_launch("max_pool_vectors_kernel", p, (threads + 255) / 256), max_pool_vectors_kernel<decltype(window)>, PoolSizes(p), x_vectors,
+           y_vectors, p.x, p.y, p.winners);
   };
   if (!with_fixed_window(p, run)) max_pool_results(stream, p);
 }

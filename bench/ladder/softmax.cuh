@@ -6,7 +6,7 @@
 #include "ladder/vectors.cuh"
 #include "ventral/cuda/softmax.cuh"
 
-/// The ladder of softmax over the classes of each row. What cannot be avoided: 8 bytes for each number, read once, written once; an exponential, and a multiplication.
+/// The ladder of softmax over the classes of each row. What cannot be avoided: 8 bytes for each number, and an exponential.
 namespace bench::ladder {
 
 constexpr float lowest = -std::numeric_limits<float>::infinity();
@@ -29,7 +29,7 @@ VENTRAL_KERNEL void softmax_threads_kernel(Softmax p) {
 inline void softmax_threads(Stream stream, const Softmax& p) { launch(stream, softmax_launch("softmax_threads_kernel", p, 256), softmax_threads_kernel, p); }
 
 /// A warp for each row: lanes take neighbouring numbers, then exchange what they found by shuffles, in 5 steps without shared memory.
-/// Saves: 32 bytes for each number become 4, three times, of which the L1 cache should serve the last two. Bound by: memory, and exponentials: two for each number.
+/// Saves: 32 bytes for each number become 4, three times, of which the L1 cache should serve the last two. Bound by: the L2 cache where it does not.
 VENTRAL_BOUNDED_KERNEL(256) void softmax_warps_kernel(Softmax p) {
   const Index row = first_element() / 32;
   if (row >= p.rows) return;  // the whole warp
