@@ -66,6 +66,8 @@ class CapturedStep {
   }
 
   Index batch() const { return batch_; }
+  /// Kernels, copies and clearings in the graph; 0 before the second step.
+  std::size_t size() const { return graph_.size(); }
   /// Whether the output is scores of classes, so that it is known how many were right.
   bool classifies() const { return detail::has_labels<Loss> && y_.rank() == 2 && y_.dim(1) >= 2; }
 
