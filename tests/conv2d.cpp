@@ -113,6 +113,19 @@ TEST_CASE_TEMPLATE("Conv2d: large enough to be cut into blocks of rows and chann
   check_against_definition<T, Cuda>({.in = 17, .out = 14, .kernel = 3, .padding = 1}, {2, 17, 17, 40});
 }
 
+TEST_CASE_TEMPLATE("Conv2d: windows of one pixel on small images, and that skip pixels", T, float, double) {
+  check_against_definition<T>({.in = 70, .out = 45, .kernel = 1}, {5, 70, 7, 7});
+  check_against_definition<T>({.in = 37, .out = 20, .kernel = 1, .stride = 2}, {7, 37, 13, 15});
+  check_against_definition<T>({.in = 33, .out = 15, .kernel = 1, .stride = 2, .padding = 3}, {6, 33, 7, 7});  // whole rows in the padding
+  check_against_definition<T>({.in = 3, .out = 17, .kernel = 1, .stride = {3, 1}, .padding = {0, 1, 2, 3}}, {4, 3, 10, 5});
+  check_against_definition<T>({.in = 1, .out = 1, .kernel = 1, .stride = {1, 5}}, {33, 1, 1, 5});
+  check_against_definition<T>({.in = 3, .out = 3500, .kernel = 1}, {7, 3, 7, 7});  // dy is packed in pieces
+}
+
+TEST_CASE_TEMPLATE("Conv2d: batches that leave many lanes empty", T, float, double) {
+  for (const Index images : {9, 11, 18}) check_against_definition<T>({.in = 14, .out = 25, .kernel = 5, .padding = 2}, {images, 14, 9, 9});
+}
+
 TEST_CASE_TEMPLATE("Conv2d: gradients by finite differences", Space, VENTRAL_TEST_SPACES) {
   const auto check = [](const Conv2dOptions& options, Shape shape) {
     const auto x = test::random_tensor<double, Space>(shape);

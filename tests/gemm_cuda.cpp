@@ -30,7 +30,7 @@ double number(const Tensor<T>& x, Index i) {
 }
 
 /// Runs a product and returns all of c with what lies around it. What c holds at first is NaN when beta is 0.
-template <class T, gpu::Precision precision>
+template <class T, Math math>
 Tensor<T> run_product(const Product& p, const gpu::GemmTuning& tuning, const Tensor<T>& a, const Tensor<T>& b, const Tensor<T>& c,
                       const Tensor<T>& bias, Index a_stride, Index b_stride) {
   const auto device_a = a.template to<Cuda>(), device_b = b.template to<Cuda>(), device_bias = bias.template to<Cuda>();
@@ -38,12 +38,12 @@ Tensor<T> run_product(const Product& p, const gpu::GemmTuning& tuning, const Ten
   const gpu::Matrix<T> left{device_a.data() + p.shift, a_stride, p.a_transposed}, right{device_b.data() + p.shift, b_stride, p.b_transposed};
   const gpu::GemmEpilogue<T> epilogue{p.bias ? device_bias.data() : nullptr, p.bias_of, p.activation};
   T* const product = device_c.data() + p.shift;
-  gpu::run_gemm<T, precision>(Cuda::stream(), {p.m, p.n, p.k, p.alpha, left, right, p.beta, product, p.n + p.padding, epilogue}, tuning);
+  gpu::run_gemm<T, math>(Cuda::stream(), {p.m, p.n, p.k, p.alpha, left, right, p.beta, product, p.n + p.padding, epilogue}, tuning);
   return device_c.template to<Cpu>();
 }
 
 /// The largest error of an element, in units of what its type and the rounding of the sum allow; infinite when anything outside c was written.
-template <class T, gpu::Precision precision = gpu::Precision::exact>
+template <class T, Math math = Math::exact>
 double product_error(const Product& p, const gpu::GemmTuning& tuning) {
   const Index a_stride = (p.a_transposed ? p.m : p.k) + p.padding, b_stride = (p.b_transposed ? p.k : p.n) + p.padding, c_stride = p.n + p.padding;
   const auto a = test::random_tensor<T>({p.shift + (p.a_transposed ? p.k : p.m) * a_stride}, 1),
@@ -53,9 +53,9 @@ double product_error(const Product& p, const gpu::GemmTuning& tuning) {
   if (p.beta == 0)
     for (Index i = 0; i < p.m; ++i)
       for (Index j = 0; j < p.n; ++j) c[p.shift + i * c_stride + j] = static_cast<T>(NAN);
-  const auto got = run_product<T, precision>(p, tuning, a, b, c, bias, a_stride, b_stride);
+  const auto got = run_product<T, math>(p, tuning, a, b, c, bias, a_stride, b_stride);
   const double unit = std::is_same_v<T, half> ? 0x1p-10 : std::is_same_v<T, bfloat16> ? 0x1p-7 : 0;
-  const double sum_unit = std::is_same_v<T, double> ? 1e-14 : precision == gpu::Precision::tf32 ? 4e-3 : 1e-5;
+  const double sum_unit = std::is_same_v<T, double> ? 1e-14 : math == Math::tf32 ? 4e-3 : 1e-5;
   double error = 0;
   for (Index e = 0; e < got.size(); ++e) {
     const Index i = e < p.shift || c_stride == 0 ? -1 : (e - p.shift) / c_stride, j = i < 0 ? 0 : (e - p.shift) % c_stride;
@@ -80,14 +80,14 @@ double product_error(const Product& p, const gpu::GemmTuning& tuning) {
   return error;
 }
 
-template <class T, gpu::Precision precision = gpu::Precision::exact>
+template <class T, Math math = Math::exact>
 void check_product(const Product& p, const gpu::GemmTuning& tuning) {
   INFO(to_string(p) << "; kernel " << static_cast<int>(tuning.kernel) << ", tile " << static_cast<int>(tuning.tile) << ", parts " << tuning.parts);
-  CHECK(product_error<T, precision>(p, tuning) < 1);
+  CHECK(product_error<T, math>(p, tuning) < 1);
 }
 
 /// `count` products of awkward extents, drawn from a seed: shapes, transposes, paddings, shifts, factors. First all pairs of rows and columns.
-template <class T, gpu::Precision precision = gpu::Precision::exact>
+template <class T, Math math = Math::exact>
 void check_shapes(const gpu::GemmTuning& tuning, Index count) {
   constexpr Index extents[] = {0, 1, 2, 3, 7, 16, 17, 31, 33, 64, 65, 100}, paddings[] = {0, 4, 8, 1};
   constexpr float alphas[] = {1, 1, -2}, betas[] = {0, 1, 0.5f};
@@ -98,7 +98,7 @@ void check_shapes(const gpu::GemmTuning& tuning, Index count) {
     p.a_transposed = random.below(2) == 1, p.b_transposed = random.below(2) == 1;
     p.padding = paddings[random.below(4)], p.shift = random.below(4) == 0 ? 1 : 0;
     p.alpha = alphas[random.below(3)], p.beta = betas[random.below(3)];
-    check_product<T, precision>(p, tuning);
+    check_product<T, math>(p, tuning);
   }
 }
 
@@ -114,7 +114,7 @@ TEST_CASE_TEMPLATE("gemm on cuda: every kernel, awkward shapes", T, float, doubl
 }
 
 TEST_CASE("gemm on cuda: tf32 where asked, and only there") {
-  constexpr auto tf32 = gpu::Precision::tf32;
+  constexpr auto tf32 = Math::tf32;
   check_shapes<float, tf32>({.kernel = gpu::GemmKernel::tensor}, 72);
   const Product p{.m = 33, .n = 17, .k = 40};
   CHECK(product_error<float, tf32>(p, {.kernel = gpu::GemmKernel::tensor}) > 0.01);
@@ -138,7 +138,7 @@ TEST_CASE("gemm on cuda: more rows of tiles than a band has") {
 
 TEST_CASE("gemm on cuda: large tiles of tf32") {
   for (const bool t : {false, true})
-    check_product<float, gpu::Precision::tf32>({.m = 132, .n = 136, .k = 48, .a_transposed = t, .b_transposed = t, .padding = 8},
+    check_product<float, Math::tf32>({.m = 132, .n = 136, .k = 48, .a_transposed = t, .b_transposed = t, .padding = 8},
                                                {.kernel = gpu::GemmKernel::tensor, .tile = gpu::GemmTile::large});
 }
 
@@ -163,10 +163,10 @@ TEST_CASE_TEMPLATE("gemm on cuda: parts of k", T, float, double, bfloat16) {
 
 TEST_CASE("gemm on cuda: the rule follows shape, type and generation") {
   using K = gpu::GemmKernel;
-  constexpr auto tf32 = gpu::Precision::tf32;
+  constexpr auto tf32 = Math::tf32;
   CHECK(gpu::gemm_tuning<float>(512, 512, 512, 90).kernel == K::register_tiled);
   CHECK(gpu::gemm_tuning<float, tf32>(512, 512, 512, 90).kernel == K::tensor);
-  CHECK(gpu::gemm_tuning<float, tf32>(512, 512, 512, 75).kernel == K::tiled);
+  CHECK(gpu::gemm_tuning<float, tf32>(512, 512, 512, 75).kernel == K::register_tiled);
   CHECK(gpu::gemm_tuning<double, tf32>(512, 512, 512, 90).kernel == K::register_tiled);
   CHECK(gpu::gemm_tuning<bfloat16>(512, 512, 512, 80).kernel == K::tensor);
   CHECK(gpu::gemm_tuning<half>(512, 512, 512, 75).kernel == K::tiled);

@@ -200,6 +200,20 @@ TEST_CASE_TEMPLATE("primitives: fragments of mma against a plain product", T, bf
   }
 }
 
+TEST_CASE_TEMPLATE("primitives: mma cuts its sums toward zero", T, bfloat16, half, float) {
+  if (gpu::compute_capability() < 80) return;
+  constexpr Index depth = gpu::mma_depth<T>;
+  for (const float sign : {1.0f, -1.0f}) {
+    Tensor<T> a({16, depth}), b({depth, 8});
+    for (Index i = 0; i < 16; ++i) a.at(i, Index{0}) = T(sign * 0x1.8p-12f);
+    for (Index j = 0; j < 8; ++j) b.at(Index{0}, j) = T(0x1p-12f);  // each sum gets 1.5 * 2^-24, three quarters of its last place
+    const auto device_a = a.template to<Cuda>(), device_b = b.template to<Cuda>();
+    auto d = Tensor<float, Cuda>::full({16, 8}, sign);
+    gpu::launch(Cuda::stream(), {.kernel = "mma_kernel", .blocks = 1, .threads = 32}, gpu::mma_kernel<T>, device_a.data(), device_b.data(), d.data());
+    for (const float v : d.to<Cpu>()) CHECK(v == sign);
+  }
+}
+
 TEST_CASE("primitives: matrices from shared memory, as they lie and transposed") {
   Tensor<std::uint32_t, Cuda> straight({128}), transposed({128});
   gpu::launch(Cuda::stream(), {.kernel = "load_matrices_kernel", .blocks = 1, .threads = 32}, gpu::load_matrices_kernel<false>, straight.data());

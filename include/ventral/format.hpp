@@ -16,6 +16,9 @@ constexpr Index block_images = 16;
 /// Images that memory is laid out for: with blocks, N rounded up to whole blocks.
 constexpr Index stored_images(Index n, Format format) { return format == Format::rows ? n : (n + block_images - 1) / block_images * block_images; }
 
+/// Share of the lanes of its blocks that so many images fill, in percent.
+constexpr Index filled_percent(Index n) { return n > 0 ? 100 * n / stored_images(n, Format::blocks) : 100; }
+
 /// Numbers in memory for a tensor of this shape.
 constexpr Index stored_size(const Shape& shape, Format format) {
   return format == Format::rows || shape.rank() == 0 ? shape.size() : stored_images(shape[0], format) * shape.product(1, shape.rank());

@@ -1,6 +1,7 @@
 #pragma once
 #include <atomic>
 #include <chrono>
+#include <optional>
 
 #include "ventral/any_layer.hpp"
 #include "ventral/cpu/convert.hpp"
@@ -36,11 +37,12 @@ template <class T, class Space>
 class PlannedChain {
  public:
   std::vector<AnyLayer<T, Space>> layers;
+  std::optional<Math> math;  ///< what its layers compute with; the thread's own when it says nothing
 
   PlannedChain() = default;
   /// Copies the layers, not the plans made of them.
-  PlannedChain(const PlannedChain& o) : layers(o.layers) {}
-  PlannedChain(PlannedChain&& o) noexcept : layers(std::move(o.layers)) { o.changed(); }
+  PlannedChain(const PlannedChain& o) : layers(o.layers), math(o.math) {}
+  PlannedChain(PlannedChain&& o) noexcept : layers(std::move(o.layers)), math(o.math) { o.changed(); }
   PlannedChain& operator=(const PlannedChain&) = delete;
 
   /// To be called when layers were added, replaced or removed: older plans are void.
@@ -92,6 +94,7 @@ class PlannedChain {
 
   /// Runs all stages; the last one writes to *y if given, unless it is a view. Plans.held notes what goes into each.
   In<T, Space> forward(In<T, Space> x, Out<T, Space>* y, Pass<Space>& pass, bool keep, bool fuse) {
+    const MathScope scope(math);
     Plans& plans = pass.template memory_of<Plans>();
     plans.current = nullptr;  // until all layers ran
     Plan& plan = plan_for(x, y, plans, keep, fuse);
@@ -123,6 +126,7 @@ class PlannedChain {
     while (plan.stages[at].last < i || plan.stages[at].kind == PlannedStage::Kind::conversion) ++at;
     const PlannedStage& s = plan.stages[at];
     if (i == s.last) return in_rows(plans.held[at + 1], i, pass);
+    const MathScope scope(math);
     In<T, Space> x = in_rows(plans.held[at], s.first, pass);  // slot first is free: that layer's own output is not kept
     for (int j = s.first; j <= i; ++j) {
       auto& layer = layers[static_cast<std::size_t>(j)];
@@ -135,6 +139,7 @@ class PlannedChain {
 
   /// Walks the stages of the last forward back: overwrites *dx unless null, adds to gradients. y: the output, where forward was given one.
   void backward(In<T, Space> x, const In<T, Space>* y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
+    const MathScope scope(math);
     Plans& plans = pass.template memory_of<Plans>();
     const Plan* const current = plans.current;
     require(current && current->keep && current->x == x.shape && current->version == version_,
@@ -168,6 +173,14 @@ class PlannedChain {
   }
 
  private:
+  /// This thread computes as the chain says while it lives.
+  struct MathScope {
+    std::optional<typename Space::UseMath> use;
+    explicit MathScope(const std::optional<Math>& math) {
+      if (math) use.emplace(*math);
+    }
+  };
+
   /// The plan for this input. Every shape is checked before any work.
   Plan& plan_for(In<T, Space> x, Out<T, Space>* y, Plans& plans, bool keep, bool fuse) const {
     const Format to = y ? y->format : Format::rows;

@@ -43,6 +43,7 @@ class Sequential {
   Sequential(Sequential&& o) noexcept : chain_(std::move(o.chain_)), seed_(o.seed_), step_(o.step_) {}
   Sequential& operator=(Sequential o) noexcept {
     chain_.layers = std::move(o.chain_.layers);
+    chain_.math = o.chain_.math;
     seed_ = o.seed_;
     step_ = o.step_;
     forget_run();
@@ -110,6 +111,14 @@ class Sequential {
   }
 
   // ---- running
+
+  /// How this network's products of floats are computed on a GPU, forward and backward: exact unless it, or a network around it, says otherwise.
+  /// Copied with the network, not saved with its weights; the CPU ignores it.
+  Sequential& math(Math how) {
+    chain_.math = how;
+    return *this;
+  }
+  std::optional<Math> math() const { return chain_.math; }
 
   /// Runs the network on x [N,...] and returns the last activation, which lives until the next forward. x must live until backward and the last activation().
   In<T, Space> forward(In<T, Space> x, Mode mode = Mode::inference, Keep keep = Keep::output) {

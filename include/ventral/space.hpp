@@ -8,6 +8,11 @@
 
 namespace ventral::inline v0 {
 
+/// How products of floats are computed on a GPU with tensor cores (compute capability 8.0 on): `exact` by ordinary arithmetic, no number is rounded before
+/// it is multiplied; `tf32` rounds factors to tf32, 11 significant bits (about three digits); `tf32x3` multiplies each as the sum of two tf32 numbers, three
+/// products for one, about as accurate as `exact`. The CPU, older GPUs and all other types compute `exact`. Errors: docs/numerics.md.
+enum class Math { exact, tf32x3, tf32 };
+
 namespace cpu {
 
 /// Where CPU work is queued. CPU kernels run at once on the calling thread and the pool of cpu/parallel.hpp, so it holds nothing;
@@ -19,6 +24,10 @@ struct Stream {};
 /// Main memory, worked on by the CPU.
 struct Cpu {
   using Stream = cpu::Stream;
+  /// See UseMath of CUDA; here everything is exact.
+  struct UseMath {
+    explicit UseMath(Math) {}
+  };
   static constexpr const char* name = "cpu";
   static constexpr std::size_t alignment = 64;
 
@@ -63,6 +72,7 @@ concept Complete = requires { sizeof(S); };
 template <class S>
 concept Space = requires(void* p, const void* q, std::size_t bytes) {
   typename S::Stream;
+  typename S::UseMath;
   { S::stream() } -> std::same_as<typename S::Stream>;
   { S::allocate(bytes) } -> std::same_as<void*>;
   S::deallocate(p, bytes);

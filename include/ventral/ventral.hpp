@@ -48,6 +48,7 @@
 #include "ventral/cpu/conv2d.hpp"
 #include "ventral/cpu/conv2d_blocks.hpp"
 #include "ventral/cpu/conv2d_pointwise.hpp"
+#include "ventral/cpu/conv2d_seen_pixels.hpp"
 #include "ventral/cpu/conv_frame.hpp"
 #include "ventral/cpu/convert.hpp"
 #include "ventral/cpu/divisive_kernels.hpp"

@@ -121,7 +121,8 @@ class BlockBackward {
 
  private:
   Index choose_rows() const {
-    constexpr Index copy_pixels = 1 << 16, enough_units = 4;
+    constexpr Index copy_pixels = 1 << 16, many_weights = 1 << 16;
+    const Index enough_units = s_.outputs * s_.depth() < many_weights ? 4 : 2;  // each has sums of its own for all weights
     const BlockGradient one(plan_, s_.outputs, 1, p_.dx != nullptr, pooled_);
     const Index x_pitch = p_.dw ? BlockInput(plan_, s_.channels, 1, Format::rows).pitch * plan_.h.stride * s_.channels : 0;
     const Index most = copy_pixels / (s_.outputs * one.pitch + x_pitch) - one.top - plan_.h.span() / plan_.h.stride;
@@ -264,7 +265,8 @@ class BlockBackward {
         WindowAxis seen = h;
         seen.kernel = (h.span() - 1) / h.stride + 1, seen.dilation = 1, seen.stride = 1;
         const Trim trim{h.kernel, w.kernel, s_.outputs, h.out, w.out, begin + h.before, w.before};
-        run_filters(p_.kernels, f, grid, {}, pixels_in_cache(s_.outputs, seen, grid.columns, (w.span() - 1) / w.stride + 1, 1), trims() ? &trim : nullptr);
+        const Group group = group_in_cache(s_.outputs, std::max(Index{1}, phase.taps / s_.outputs), seen, grid.columns, (w.span() - 1) / w.stride + 1, 1, trims());
+        run_filters(p_.kernels, f, grid, {}, group, trims() ? &trim : nullptr);
       }
     for (Index c = 0; in_rows && c < s_.channels; ++c)
       lanes_to_rows(images, (end - begin) * w.in, out + c * plane, dx + (g * s_.channels + c) * pixels + begin * w.in, image);

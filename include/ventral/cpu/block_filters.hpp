@@ -58,55 +58,64 @@ struct PixelGrid {
   Index winners_plane;
 };
 
-/// Runs all filters over a grid, about `group` pixels at a time: what these see stays in the second-level cache for all outputs.
-/// Tiles are four pixels in a row, or squares of two by two for pooling and for trimmed filters.
-inline void run_filters(const BlockKernels& kernels, const Filters& f, const PixelGrid& grid, const Epilogue& e, Index group, const Trim* trim = nullptr) {
+/// How much of a convolution works in cache: pixels of a grid, and the taps of some channels.
+struct Group {
+  Index pixels, taps;
+};
+
+/// Runs all filters over a grid, a group at a time: what its pixels see stays in the second-level cache for all outputs.
+/// Tiles are four pixels in a row, or squares of two by two for pooling and for trimmed filters, which take all taps at once.
+inline void run_filters(const BlockKernels& kernels, const Filters& f, const PixelGrid& grid, const Epilogue& e, Group group, const Trim* trim = nullptr) {
   const bool pooled = e.pool != Epilogue::Pool::none, square = pooled || trim;
   const Index rows = pooled ? 2 * grid.rows : grid.rows, columns = pooled ? 2 * grid.columns : grid.columns, across = (columns + 1) / 2;
-  const Index tiles = square ? (rows + 1) / 2 * across : (rows * columns + 3) / 4, step = std::max(Index{1}, group / 4);
+  const Index tiles = square ? (rows + 1) / 2 * across : (rows * columns + 3) / 4, step = std::max(Index{1}, group.pixels / 4);
+  const Index some_taps = square ? std::max(Index{1}, f.taps) : group.taps;
   ConvTile t;
-  t.segments = 1, t.taps = f.taps, t.skip = 0, t.offset = f.offset, t.x = grid.x, t.y_plane = pooled ? 4 * block_images : grid.y_plane, t.relu = e.relu && !pooled;
+  t.segments = 1, t.skip = 0, t.x = grid.x, t.y_plane = pooled ? 4 * block_images : grid.y_plane;
   alignas(64) float four[6 * 4 * block_images];
   for (Index first = 0; first < tiles; first += step)
-    for (Index o = 0, height; o < f.outputs; o += height) {
-      height = conv_tile_height(f.outputs - o);
-      t.w = f.packed + o * f.taps, t.bias = f.bias + o, t.outputs = std::min(height, f.outputs - o), t.y = pooled ? four : grid.y + o * grid.y_plane;
-      const auto kernel = kernels.tile[conv_tile_kind(height)];
-      Index r = square ? first / across * 2 : first * 4 / columns, c = square ? first % across * 2 : first * 4 % columns;
-      for (Index tile = first; tile < std::min(tiles, first + step); ++tile) {
-        if (square) {
-          const Index down = std::min(r + 1, rows - 1), right = std::min(c + 1, columns - 1);
-          for (Index i = 0; i < 4; ++i) {
-            const Index v = i < 2 ? r : down, u = i % 2 == 0 ? c : right;
-            t.pixel[i] = v * grid.x_row + u * grid.x_column;
-            t.y_pixel[i] = pooled ? i * block_images : v * grid.y_row + u * grid.y_column;
+    for (Index tap = 0; tap == 0 || tap < f.taps; tap += some_taps)
+      for (Index o = 0, height; o < f.outputs; o += height) {
+        height = conv_tile_height(f.outputs - o);
+        t.w = f.packed + o * f.taps + tap * height, t.bias = f.bias + o, t.outputs = std::min(height, f.outputs - o), t.y = pooled ? four : grid.y + o * grid.y_plane;
+        t.taps = std::min(some_taps, f.taps - tap), t.offset = f.offset + tap, t.resume = tap > 0, t.relu = e.relu && !pooled && tap + some_taps >= f.taps;
+        const auto kernel = kernels.tile[conv_tile_kind(height)];
+        Index r = square ? first / across * 2 : first * 4 / columns, c = square ? first % across * 2 : first * 4 % columns;
+        for (Index tile = first; tile < std::min(tiles, first + step); ++tile) {
+          if (square) {
+            const Index down = std::min(r + 1, rows - 1), right = std::min(c + 1, columns - 1);
+            for (Index i = 0; i < 4; ++i) {
+              const Index v = i < 2 ? r : down, u = i % 2 == 0 ? c : right;
+              t.pixel[i] = v * grid.x_row + u * grid.x_column;
+              t.y_pixel[i] = pooled ? i * block_images : v * grid.y_row + u * grid.y_column;
+            }
+            if (trim) trim->narrow(r, down, c, right, t, f.offset, f.packed + o * f.taps, height);
+          } else {
+            for (Index i = 0; i < 4; ++i) {
+              t.pixel[i] = r * grid.x_row + c * grid.x_column;
+              t.y_pixel[i] = r * grid.y_row + c * grid.y_column;
+              if (r == rows - 1 && c == columns - 1) continue;  // the last pixel fills the tile
+              if (++c == columns) c = 0, ++r;
+            }
           }
-          if (trim) trim->narrow(r, down, c, right, t, f.offset, f.packed + o * f.taps, height);
-        } else {
-          for (Index i = 0; i < 4; ++i) {
-            t.pixel[i] = r * grid.x_row + c * grid.x_column;
-            t.y_pixel[i] = r * grid.y_row + c * grid.y_column;
-            if (r == rows - 1 && c == columns - 1) continue;  // the last pixel fills the tile
-            if (++c == columns) c = 0, ++r;
+          kernel(t);
+          if (pooled) {
+            const Index at = r / 2 * grid.y_row + c / 2 * grid.y_column;
+            unsigned char* const winners = grid.winners ? grid.winners + o * grid.winners_plane + at : nullptr;
+            kernels.pool({t.outputs, four, grid.y + o * grid.y_plane + at, grid.y_plane, winners, grid.winners_plane, e.relu, e.pool == Epilogue::Pool::mean});
           }
+          if (square && (c += 2) >= columns) c = 0, r += 2;
         }
-        kernel(t);
-        if (pooled) {
-          const Index at = r / 2 * grid.y_row + c / 2 * grid.y_column;
-          unsigned char* const winners = grid.winners ? grid.winners + o * grid.winners_plane + at : nullptr;
-          kernels.pool({t.outputs, four, grid.y + o * grid.y_plane + at, grid.y_plane, winners, grid.winners_plane, e.relu, e.pool == Epilogue::Pool::mean});
-        }
-        if (square && (c += 2) >= columns) c = 0, r += 2;
       }
-    }
 }
 
-/// Pixels of a group: as many rows of outputs, or tiles of a row, as see `cache` pixels of all channels.
-inline Index pixels_in_cache(Index channels, const WindowAxis& h, Index columns, Index span_w, Index stride_w) {
-  constexpr Index cache = 6144;
-  const Index budget = cache / channels, row = (columns - 1) * stride_w + span_w, rows = budget / row;
-  if (rows >= h.span()) return round_up(((rows - h.span()) / h.stride + 1) * columns, 4);
-  return std::max(Index{4}, (budget / h.span() - span_w) / stride_w / 4 * 4);
+/// A group whose pixels see about `cache` pixels of its channels: a few rows of outputs, or tiles of a row. Many channels are cut so that rows fit.
+inline Group group_in_cache(Index channels, Index taps, const WindowAxis& h, Index columns, Index span_w, Index stride_w, bool all_channels) {
+  constexpr Index cache = 6144, fewest_channels = 32;
+  const Index row = (columns - 1) * stride_w + span_w, two_rows = (h.span() + h.stride) * row;
+  const Index some = all_channels ? channels : even_part(channels, std::max(fewest_channels, cache / two_rows)), budget = cache / some, rows = budget / row;
+  if (rows >= h.span()) return {round_up(((rows - h.span()) / h.stride + 1) * columns, 4), some * taps};
+  return {std::max(Index{4}, (budget / h.span() - span_w) / stride_w / 4 * 4), some * taps};
 }
 
 /// A plane is a few pixels longer where planes would share cache sets.

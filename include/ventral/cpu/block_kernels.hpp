@@ -23,6 +23,7 @@ struct ConvTile {
   float* y;
   Index y_plane, y_pixel[4];  ///< from output to output; of the pixels
   bool relu;
+  bool resume = false;  ///< sums go on from y instead of the bias
 };
 
 /// Four pixels of some outputs, [outputs, 4, 16], pooled to one, and what backward wants to know of them.
@@ -99,6 +100,9 @@ struct ConvTileKernel {
     VENTRAL_UNROLL for (int r = 0; r < rows; ++r) {
       const S bias = S::all(t.bias[o + r]);
       VENTRAL_UNROLL for (int p = 0; p < 4; ++p) acc[r][p] = bias;
+      if (t.resume && o + r < t.outputs) {
+        VENTRAL_UNROLL for (int p = 0; p < 4; ++p) acc[r][p] = S::load(t.y + (o + r) * t.y_plane + lane + t.y_pixel[p]);
+      }
     }
     const float* const x0 = t.x + t.pixel[0] + lane;
     const float* const x1 = t.x + t.pixel[1] + lane;

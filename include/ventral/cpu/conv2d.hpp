@@ -3,6 +3,7 @@
 
 #include "ventral/cpu/compiled.hpp"
 #include "ventral/cpu/conv2d_blocks.hpp"
+#include "ventral/cpu/conv2d_seen_pixels.hpp"
 #include "ventral/cpu/conv_frame.hpp"
 #include "ventral/cpu/gemm.hpp"
 #include "ventral/window.hpp"
@@ -21,25 +22,37 @@ Index rows_per_chunk(const WindowPlan& plan, Index planes, Index others, Index w
   return even_part(plan.h.out, rows);
 }
 
+constexpr Index many_weights = 1 << 13;  // from which products in rows run at full speed
+
 /// A window that covers the whole image once: a product of matrices, with an image as a row.
 inline bool covers_image(const WindowPlan& plan, Index groups) {
   const auto whole = [](const WindowAxis& a) { return a.kernel == a.in && a.out == 1 && a.before == 0 && a.after == 0 && a.dilation == 1; };
   return groups == 1 && whole(plan.h) && whole(plan.w);
 }
 
-/// Whether a convolution between these formats runs with images in lanes: it must if one is in blocks, else if that pays and enough lanes hold an image.
+/// Whether a convolution between these formats runs with images in lanes: it must if one is in blocks, else if that pays.
 template <class T>
 bool runs_in_blocks(const WindowPlan& plan, const ConvSizes& s, Format x, Format y, bool pays) {
-  if constexpr (std::is_same_v<T, float>) {
-    if (x == Format::blocks || y == Format::blocks) return true;
-    const auto whole = [](const WindowAxis& a) { return a.kernel == 1 && a.stride == 1 && a.before == 0 && a.after == 0; };
-    return pays && 2 * s.images >= stored_images(s.images, Format::blocks) && !covers_image(plan, s.groups) && !(whole(plan.h) && whole(plan.w));
-  } else {
-    return false;
-  }
+  const auto whole = [](const WindowAxis& a) { return a.kernel == 1 && a.stride == 1 && a.before == 0 && a.after == 0; };
+  if constexpr (!std::is_same_v<T, float>) return false;
+  return x == Format::blocks || y == Format::blocks || (pays && !covers_image(plan, s.groups) && !(whole(plan.h) && whole(plan.w)));
 }
 
 }  // namespace detail
+
+/// Whether a convolution of x [N,C,H,W] with so many outputs is faster with images in lanes than in rows: when enough lanes hold an image. Rows are at their
+/// best, 85 % of full lanes, where there are many weights to multiply with, but they have no Winograd.
+inline bool blocks_pay(const WindowPlan& plan, Index groups, const Shape& x, Index outputs) {
+  const detail::ConvSizes s(plan, groups, x, outputs);
+  return filled_percent(x[0]) >= (s.depth() * s.outputs < detail::many_weights || winograd_pays(plan, groups, x, outputs) ? 50 : 75);
+}
+/// The same for the gradient of the weights, which adds up the lanes of each weight at the end: that takes enough places to sum over before.
+inline bool blocks_pay_for_weights(const WindowPlan& plan, Index groups, const Shape& x, Index outputs) {
+  constexpr Index enough_places = 128;
+  const detail::ConvSizes s(plan, groups, x, outputs);
+  const bool few = s.pixels * stored_images(s.images, Format::blocks) < enough_places * block_images && s.depth() * s.outputs >= detail::many_weights;
+  return !few && (s.channels >= 8 || plan.w.stride == 1 || groups > 1) && blocks_pay(plan, groups, x, outputs);
+}
 
 /// y[n,o] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n,c](stride y + dilation (i,j) - padding): correlation, as everywhere in the field.
 /// x [N,C,H,W], w [O,C/groups,kh,kw], b [O] or absent (null), y [N,O,H',W']; elements outside the image count 0.
@@ -48,9 +61,11 @@ template <class T>
 void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
   using namespace detail;
   const ConvSizes s(plan, groups, x.shape, w.shape[0]);
-  if (is_pointwise(Pointwise::images, plan, groups, x.shape, x.format, y.format) && s.outputs > 0) return pointwise_forward<T>(x, w, b, false, y);
+  if (s.outputs > 0 && sees_pixels(plan, groups, x.shape, x.format, y.format)) return seen_forward<T>(plan, x, w, b, false, y);
+  if (s.outputs > 0 && is_pointwise(Pointwise::images, plan, groups, x.shape, x.format, y.format)) return pointwise_forward<T>(x, w, b, false, y);
   if constexpr (std::is_same_v<T, float>)
-    if (runs_in_blocks<T>(plan, s, x.format, y.format, true)) return conv2d_forward_fused(stream, plan, groups, x, w, b, {}, {}, y);
+    if (runs_in_blocks<T>(plan, s, x.format, y.format, blocks_pay(plan, groups, x.shape, w.shape[0])))
+      return conv2d_forward_fused(stream, plan, groups, x, w, b, {}, {}, y);
   const auto& kernels = matrix_kernels<T>();
   if (s.images * s.pixels * s.outputs == 0) return;
   if (covers_image(plan, groups)) {
@@ -97,9 +112,10 @@ template <class T>
 void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, In<T> w, In<T> dy, Out<T> dx) {
   using namespace detail;
   const ConvSizes s(plan, groups, dx.shape, w.shape[0]);
-  if (is_pointwise(Pointwise::images, plan, groups, dx.shape, dy.format, dx.format) && s.outputs > 0) return pointwise_backward_input<T>(w, dy, dx);
+  if (s.outputs > 0 && sees_pixels(plan, groups, dx.shape, dy.format, dx.format)) return seen_backward_input<T>(plan, w, dy, dx);
+  if (s.outputs > 0 && is_pointwise(Pointwise::images, plan, groups, dx.shape, dy.format, dx.format)) return pointwise_backward_input<T>(w, dy, dx);
   if constexpr (std::is_same_v<T, float>)
-    if (runs_in_blocks<T>(plan, s, dx.format, dy.format, s.channels >= 4 || groups > 1))
+    if (runs_in_blocks<T>(plan, s, dx.format, dy.format, (s.channels >= 4 || groups > 1) && blocks_pay(plan, groups, dx.shape, w.shape[0])))
       return conv2d_backward_fused<float>(stream, plan, groups, {nullptr, dx.shape, dx.format}, w, {}, {}, dy, {}, &dx, nullptr, nullptr);
   const auto& kernels = matrix_kernels<T>();
   if (s.empty()) return static_cast<void>(std::fill_n(dx.data, dx.size(), T(0)));
@@ -271,9 +287,10 @@ template <class T>
 void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
   using namespace detail;
   const ConvSizes s(plan, groups, x.shape, dw.shape[0]);
-  if (is_pointwise(Pointwise::weights, plan, groups, x.shape, x.format, dy.format) && s.outputs > 0) return pointwise_backward_weight<T>(x, dy, dw);
+  if (s.outputs > 0 && sees_pixels(plan, groups, x.shape, x.format, dy.format)) return multiply_transposed<T>(SeenPixels(dy.shape), dy.data, SeenPixels(plan, x.shape), x.data, dw.data);
+  if (s.outputs > 0 && is_pointwise(Pointwise::weights, plan, groups, x.shape, x.format, dy.format)) return pointwise_backward_weight<T>(x, dy, dw);
   if constexpr (std::is_same_v<T, float>)
-    if (runs_in_blocks<T>(plan, s, x.format, dy.format, s.channels >= 8 || plan.w.stride == 1 || groups > 1))
+    if (runs_in_blocks<T>(plan, s, x.format, dy.format, blocks_pay_for_weights(plan, groups, x.shape, dw.shape[0])))
       return conv2d_backward_fused<float>(stream, plan, groups, x, In<T>(dw), {}, {}, dy, {}, nullptr, &dw, nullptr);
   if (s.empty()) return;
   if (covers_image(plan, groups))

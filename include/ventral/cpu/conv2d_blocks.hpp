@@ -26,7 +26,7 @@ inline void forward_in_blocks(const BlockKernels& kernels, const WindowPlan& pla
   const Index bands = (plan.h.out + rows - 1) / rows, band_pixels = (rows + scale - 1) / scale * columns;
   const BlockInput input(plan, s.channels, rows, x.format);
   const Index padded = packed_outputs(s.outputs), group_size = padded * s.depth();
-  const Index group = pixels_in_cache(s.channels, plan.h, plan.w.out, plan.w.span(), plan.w.stride);
+  const Group in_cache = group_in_cache(s.channels, s.taps, plan.h, plan.w.out, plan.w.span(), plan.w.stride, pooled);
 
   Scratch& scratch = Scratch::mine();
   scratch.reserve(2 * Arena::bytes<Index>(s.depth()) + Arena::bytes<float>(groups * group_size) + Arena::bytes<float>(groups * padded),
@@ -54,7 +54,7 @@ inline void forward_in_blocks(const BlockKernels& kernels, const WindowPlan& pla
     PixelGrid grid{out_rows, columns, input.see(x, block, g * s.channels, first, n, copy), plan.h.stride * input.pitch * block_images,
                    plan.w.stride * block_images, in_blocks ? y.data + in_lanes : out, (in_blocks ? pixels : band_pixels) * block_images, columns * block_images,
                    block_images, winners.data ? winners.data + in_lanes : nullptr, pixels * block_images};
-    run_filters(kernels, {s.outputs, s.depth(), offset, packed + g * group_size, bias + g * padded}, grid, e, group);
+    run_filters(kernels, {s.outputs, s.depth(), offset, packed + g * group_size, bias + g * padded}, grid, e, in_cache);
     if (in_blocks) return;
     const Index images = std::min(block_images, s.images - block * block_images);
     for (Index o = 0; o < s.outputs; ++o)

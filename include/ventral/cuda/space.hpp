@@ -14,9 +14,22 @@
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 /// A queue of GPU work, run in order; the handle is a cudaStream_t. Null is CUDA's default stream. A name for a stream, not its owner: see OwnStream.
-/// Its type picks `cuda::...::relu_forward(Stream, ...)` over its CPU twin.
+/// Its type picks `cuda::...::relu_forward(Stream, ...)` over its CPU twin; `math` tells kernels how to multiply.
 struct Stream {
   void* handle = nullptr;
+  Math math = Math::exact;
+};
+
+/// While it lives, products of floats that this thread starts are computed as `math` says: what Sequential::math does for one network.
+class UseMath {
+ public:
+  explicit UseMath(Math math);
+  ~UseMath();
+  UseMath(const UseMath&) = delete;
+  UseMath& operator=(const UseMath&) = delete;
+
+ private:
+  Math before_;
 };
 
 /// The memory of the current GPU, or what the emulator has in its place. Allocations come from CUDA's stream-ordered pool and are reused without
@@ -24,12 +37,13 @@ struct Stream {
 /// Throws CudaError: out of memory says what was asked, what is free, and by whom the rest is held.
 struct Space {
   using Stream = VENTRAL_CUDA_MODE::Stream;
+  using UseMath = VENTRAL_CUDA_MODE::UseMath;
   static constexpr const char* name = "cuda";
   /// Element types that kernels exist for; bytes and whole numbers hold masks, positions and labels.
   template <class T>
   static constexpr bool holds = is_one_of<T, float, double, bfloat16, half, unsigned char, signed char, std::int32_t, std::uint32_t, std::int64_t, std::uint64_t>;
 
-  /// The stream that this thread's tensors work on; the default one, or what UseStream says.
+  /// The stream that this thread's tensors work on; the default one, or what UseStream and UseMath say.
   static Stream stream();
   static void* allocate(std::size_t bytes);
   static void deallocate(void* p, std::size_t bytes) noexcept;
@@ -55,7 +69,7 @@ class OwnStream {
   Stream stream_;
 };
 
-/// While it lives, this thread's tensors and layers work on the given stream. A tensor is allocated and freed on the stream in use at that moment:
+/// While it lives, this thread's tensors and layers work on the given stream; their math stays what it was. A tensor is allocated and freed on the stream in use at that moment:
 /// what another stream still does with it must have ended (Event::hold, synchronize).
 class UseStream {
  public:
@@ -65,7 +79,7 @@ class UseStream {
   UseStream& operator=(const UseStream&) = delete;
 
  private:
-  Stream before_;
+  void* before_;
 };
 
 /// A mark in a stream: to wait for, from the CPU or from another stream, and to measure time between two of them.

@@ -53,7 +53,7 @@ class Conv2d {
   // On the CPU, float: x and y in rows or blocks, and the ReLU and pooling that follow on the way out.
   static constexpr bool mixes_formats = true;
   bool takes_blocks(const Shape&) const { return in_blocks; }
-  bool prefers_blocks(const Shape& x) const { return in_blocks && 2 * x[0] >= stored_images(x[0], Format::blocks); }
+  bool prefers_blocks(const Shape& x) const { return in_blocks && cpu::blocks_pay(plan(x), options_.groups, x, options_.out); }
   bool fuses(const Epilogue& e, const Shape& x) const
     requires(in_blocks)
   {

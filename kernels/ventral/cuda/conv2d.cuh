@@ -20,17 +20,19 @@ struct ConvTiles {
   using Square = RegisterTile<T, 64, 64, 16, 4, 4, a, b>;
   using Large = RegisterTile<T, 128, 128, 8, 8, 8, a, b>;
 };
-template <class T, Innermost b>
+template <class T, Innermost b, Math math = Math::tf32>
 struct ConvTensorTiles {
   static constexpr Innermost a = Innermost::depth;
-  using Low = TensorTile<T, 16, 256, 32, 1, 8, a, b>;
-  using Square = TensorTile<T, 64, 64, 32, 2, 4, a, b>;
-  using Large = TensorTile<T, 128, 128, 32, 2, 4, a, b>;
+  static constexpr int depth = 64 / static_cast<int>(sizeof(T));
+  using Low = TensorTile<T, 16, 256, depth, 1, 8, a, b, math>;
+  using Square = TensorTile<T, 64, 64, 32, 2, 4, a, b, math>;
+  using Large = TensorTile<T, 128, 128, depth, 2, 4, a, b, math>;
 };
 
-/// Calls f with the tile's type. 64-bit positions, and 16 bits without tensor cores, have the square tile only; double has no large one.
+/// Calls f with the tile's type; `math` is for floats on tensor cores. 64-bit positions, and 16 bits without tensor cores, have the square tile only;
+/// double has no large one.
 template <class T, class I, Innermost b, class F>
-void with_conv_tile(ConvTile tile, bool tensor_cores, const F& f) {
+void with_conv_tile(ConvTile tile, bool tensor_cores, Math math, const F& f) {
   const auto choose = [&]<class Tiles>(std::type_identity<Tiles>) {
     if (tile == ConvTile::low_16x256) return f(std::type_identity<typename Tiles::Low>{});
     if constexpr (sizeof(T) < 8)
@@ -40,14 +42,19 @@ void with_conv_tile(ConvTile tile, bool tensor_cores, const F& f) {
   constexpr bool wide = sizeof(I) == 8, sixteen_bits = sizeof(T) == 2;
   if constexpr (sixteen_bits && !wide)
     if (tensor_cores) return choose(std::type_identity<ConvTensorTiles<T, b>>{});
+  if constexpr (std::is_same_v<T, float> && !wide) {
+    if (tensor_cores && math == Math::tf32) return choose(std::type_identity<ConvTensorTiles<T, b, Math::tf32>>{});
+    if (tensor_cores && math == Math::tf32x3) return choose(std::type_identity<ConvTensorTiles<T, b, Math::tf32x3>>{});
+  }
   if constexpr (sixteen_bits || wide) return f(std::type_identity<typename ConvTiles<T, b>::Square>{});
   else choose(std::type_identity<ConvTiles<T, b>>{});
 }
 
-/// Whether a product of 16-bit numbers is left to tensor cores: they exist from compute capability 8.0 in the form that mma() has.
+/// Whether a product of 16-bit numbers, or of floats whose math allows it, is left to tensor cores: they exist from compute capability 8.0 in the form that
+/// mma() has.
 template <class T>
 bool conv_tensor_cores(const ConvTuning& tuning) {
-  return sizeof(T) == 2 && tuning.tensor_cores && compute_capability() >= 80;
+  return sizeof(T) <= 4 && tuning.tensor_cores && compute_capability() >= 80;
 }
 
 inline ConvTile conv_tile(const ConvTuning& tuning, Index rows, Index large_blocks) {
@@ -83,7 +90,7 @@ void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bo
     return;
   }
   const ConvTile tile = conv_tile(tuning, rows, p.blocks(128, 128));
-  with_conv_tile<T, I, Innermost::extent>(tile, conv_tensor_cores<T>(tuning), [&]<class Tile>(std::type_identity<Tile>) {
+  with_conv_tile<T, I, Innermost::extent>(tile, conv_tensor_cores<T>(tuning), stream.math, [&]<class Tile>(std::type_identity<Tile>) {
     const Launch l{.kernel = "conv2d_gather_gemm_kernel", .blocks = 1, .threads = Tile::threads, .shape = x.shape, .other = y.shape};
     launch_gather(stream, tuning, l, p.blocks(Tile::rows, Tile::columns), p, conv2d_gather_gemm_kernel<Tile, I, T>);
   });
@@ -124,7 +131,7 @@ void conv_weight(Stream stream, const ConvTuning& tuning, const ConvSizes& s, In
   }
   const Index large_blocks = s.depth() > 64 ? p.tiles(128, 128) * conv_parts(Index{p.pixels()}, tuning.split_pixels) : 0;
   const ConvTile tile = conv_tile(tuning, s.outputs, large_blocks);
-  with_conv_tile<T, I, Innermost::depth>(tile, conv_tensor_cores<T>(tuning), [&]<class Tile>(std::type_identity<Tile>) {
+  with_conv_tile<T, I, Innermost::depth>(tile, conv_tensor_cores<T>(tuning), stream.math, [&]<class Tile>(std::type_identity<Tile>) {
     const Launch l = named("conv2d_weight_gemm_kernel", Tile::threads);
     conv_weight_runs(stream, tuning, l, p, p.tiles(Tile::rows, Tile::columns), conv2d_weight_gemm_kernel<Tile, I, T>);
   });
@@ -187,7 +194,7 @@ void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const
 /// y[n,o] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n,c](stride y + dilation (i,j) - padding): correlation, as everywhere in the field.
 /// x [N,C,H,W], w [O,C/groups,kh,kw], b [O] or absent (null), y [N,O,H',W']; elements outside the image count 0.
 /// 2 N O H' W' (C/groups) kh kw operations. Few outputs a group: a thread for each pixel; else a product of matrices in tiles. A window that covers
-/// the image is a linear layer.
+/// the image is a linear layer. Matrix products obey stream.math; a thread for each pixel, and positions of 64 bits, are exact.
 template <class T>
 void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
   conv2d_forward_tuned<T>(stream, {}, plan, groups, x, w, b, y);

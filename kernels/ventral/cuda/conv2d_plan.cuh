@@ -32,7 +32,7 @@ struct ConvTuning {
   Index large_blocks = 264;   ///< and the largest when there are at least so many blocks of it: two for each processor of an H100
   Index split_blocks = 528;   ///< the weight gradient's sum over images and pixels is split until there are about so many blocks,
   Index split_pixels = 1024;  ///< into runs of at least so many pixels
-  bool tensor_cores = true;   ///< for bfloat16 and half, from compute capability 8.0
+  bool tensor_cores = true;   ///< for bfloat16, half, and floats whose math allows them; from compute capability 8.0
   bool wide_index = false;    ///< 64-bit positions even where 32 bits would do
   Index launch_blocks = (Index{1} << 31) - 1;  ///< the most blocks in one launch
 };

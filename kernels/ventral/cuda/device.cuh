@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <mutex>
+#include <utility>
 
 #include "ventral/cuda/launch.hpp"
 
@@ -176,8 +177,10 @@ VENTRAL_CUDA_FUNCTION OwnStream::~OwnStream() {
   static_cast<void>(cudaStreamSynchronize(native(stream_)));
   static_cast<void>(cudaStreamDestroy(native(stream_)));
 }
-VENTRAL_CUDA_FUNCTION UseStream::UseStream(Stream stream) : before_(detail::current_stream()) { detail::current_stream() = stream; }
-VENTRAL_CUDA_FUNCTION UseStream::~UseStream() { detail::current_stream() = before_; }
+VENTRAL_CUDA_FUNCTION UseStream::UseStream(Stream stream) : before_(std::exchange(detail::current_stream().handle, stream.handle)) {}
+VENTRAL_CUDA_FUNCTION UseStream::~UseStream() { detail::current_stream().handle = before_; }
+VENTRAL_CUDA_FUNCTION UseMath::UseMath(Math math) : before_(std::exchange(detail::current_stream().math, math)) {}
+VENTRAL_CUDA_FUNCTION UseMath::~UseMath() { detail::current_stream().math = before_; }
 
 VENTRAL_CUDA_FUNCTION Event::Event() {
   cudaEvent_t event = nullptr;

@@ -30,9 +30,9 @@ void launch_gemm(Stream stream, const char* name, GemmTask<T> task, Index tiles,
     launch(stream, {.kernel = "gemm_sum_parts_kernel", .blocks = blocks_for(p.m * p.n), .shape = shape}, gemm_sum_parts_kernel<T>, task);
 }
 
-template <class T, GemmKernel kernel, GemmTile size, Innermost a, Innermost b>
+template <class T, Math math, GemmKernel kernel, GemmTile size, Innermost a, Innermost b>
 void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
-  using Choice = TileOf<T, kernel, size, a, b>;
+  using Choice = TileOf<T, math, kernel, size, a, b>;
   using Tile = typename Choice::type;
   const Index tiles = ((p.m + Tile::rows - 1) / Tile::rows) * ((p.n + Tile::columns - 1) / Tile::columns);
   constexpr const char* name = kernel == GemmKernel::tensor ? "gemm_pipelined_kernel (tensor)" : "gemm_pipelined_kernel (register_tiled)";
@@ -40,20 +40,23 @@ void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
                  gemm_pipelined_kernel<T, Tile, Choice::stages>);
 }
 
-template <class T, GemmKernel kernel, GemmTile size, bool both_transposed>
+template <class T, Math math, GemmKernel kernel, GemmTile size, bool all>
 void run_pipelined(Stream stream, const GemmProblem<T>& p, Index parts) {
   constexpr auto depth = Innermost::depth, extent = Innermost::extent;
-  if constexpr (both_transposed)
-    if (p.a.transposed && p.b.transposed) return run_pipelined<T, kernel, size, extent, depth>(stream, p, parts);
-  if (p.a.transposed) run_pipelined<T, kernel, size, extent, extent>(stream, p, parts);
-  else if (p.b.transposed) run_pipelined<T, kernel, size, depth, depth>(stream, p, parts);
-  else run_pipelined<T, kernel, size, depth, extent>(stream, p, parts);
+  if constexpr (all)
+    if (p.a.transposed && p.b.transposed) return run_pipelined<T, math, kernel, size, extent, depth>(stream, p, parts);
+  if (p.a.transposed) run_pipelined<T, math, kernel, size, extent, extent>(stream, p, parts);
+  else if (p.b.transposed) run_pipelined<T, math, kernel, size, depth, depth>(stream, p, parts);
+  else run_pipelined<T, math, kernel, size, depth, extent>(stream, p, parts);
 }
 
-template <class T, GemmKernel kernel, bool both_transposed>
+/// `all`: also what no tuning picks and no layer asks for, the huge tile and both operands transposed.
+template <class T, Math math, GemmKernel kernel, bool all>
 void run_pipelined(Stream stream, const GemmProblem<T>& p, const GemmTuning& tuning) {
-  if (tuning.tile == GemmTile::large) run_pipelined<T, kernel, GemmTile::large, both_transposed>(stream, p, tuning.parts);
-  else run_pipelined<T, kernel, GemmTile::small, both_transposed>(stream, p, tuning.parts);
+  if constexpr (all && std::is_same_v<T, float> && kernel == GemmKernel::register_tiled)
+    if (tuning.tile == GemmTile::huge) return run_pipelined<T, math, kernel, GemmTile::huge, all>(stream, p, tuning.parts);
+  if (tuning.tile == GemmTile::small) run_pipelined<T, math, kernel, GemmTile::small, all>(stream, p, tuning.parts);
+  else run_pipelined<T, math, kernel, GemmTile::large, all>(stream, p, tuning.parts);
 }
 
 template <class T>
@@ -64,49 +67,55 @@ void run_tiled(Stream stream, const GemmProblem<T>& p, Index parts) {
 }
 
 /// The product by the kernels that gemm_tuning picks, and no others: programs hold what they use. Both transposed, which no layer asks for: tiled.
-template <class T, Precision precision>
+template <class T, Math math>
 void run_chosen(Stream stream, const GemmProblem<T>& p) {
-  constexpr auto fast = tensor_multiplies<T, precision> ? GemmKernel::tensor : GemmKernel::register_tiled;
+  constexpr auto fast = tensor_multiplies<T, math> ? GemmKernel::tensor : GemmKernel::register_tiled;
   if (p.m <= 0 || p.n <= 0) return;
-  const GemmTuning tuning = gemm_tuning<T, precision>(p.m, p.n, p.k);
+  const GemmTuning tuning = gemm_tuning<T, math>(p.m, p.n, p.k);
   if (tuning.kernel == GemmKernel::tiled || (p.a.transposed && p.b.transposed)) run_tiled(stream, p, tuning.parts);
-  else run_pipelined<T, fast, false>(stream, p, tuning);
+  else run_pipelined<T, math, fast, false>(stream, p, tuning);
 }
 
 }  // namespace detail
 
 /// c = activation(alpha a b + beta c + bias), computed as a tuning says, for tests and benchmarks: any kernel on any shape.
-template <class T, Precision precision = Precision::exact>
+template <class T, Math math = Math::exact>
 void run_gemm(Stream stream, const GemmProblem<std::type_identity_t<T>>& p, const GemmTuning& tuning) {
-  constexpr auto tensor = tensor_multiplies<T, precision> ? GemmKernel::tensor : GemmKernel::register_tiled;
+  constexpr auto tensor = tensor_multiplies<T, math> ? GemmKernel::tensor : GemmKernel::register_tiled;
   if (p.m <= 0 || p.n <= 0) return;
   switch (tuning.kernel) {
     case GemmKernel::naive:
       return launch(stream, {.kernel = "gemm_naive_kernel", .blocks = blocks_for(p.m * p.n), .shape = {p.m, p.n, p.k}}, gemm_naive_kernel<T>, p);
     case GemmKernel::tiled: return detail::run_tiled<T>(stream, p, tuning.parts);
-    case GemmKernel::register_tiled: return detail::run_pipelined<T, GemmKernel::register_tiled, true>(stream, p, tuning);
+    case GemmKernel::register_tiled: return detail::run_pipelined<T, Math::exact, GemmKernel::register_tiled, true>(stream, p, tuning);
     case GemmKernel::tensor:
-      if (compute_capability() < 80) return detail::run_pipelined<T, GemmKernel::register_tiled, true>(stream, p, tuning);
-      return detail::run_pipelined<T, tensor, true>(stream, p, tuning);
+      if (compute_capability() < 80) return detail::run_pipelined<T, Math::exact, GemmKernel::register_tiled, true>(stream, p, tuning);
+      return detail::run_pipelined<T, math, tensor, true>(stream, p, tuning);
   }
 }
 
+/// The same as gemm, with an epilogue: a bias, an activation.
+template <class T>
+void gemm_epilogue(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
+                   std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride,
+                   const std::type_identity_t<GemmEpilogue<T>>& epilogue) {
+  const GemmProblem<T> problem{m, n, k, alpha, a, b, beta, c, c_stride, epilogue};
+  if constexpr (std::is_same_v<T, float>) {
+    const Math math = compute_capability() >= 80 ? stream.math : Math::exact;
+    if (math == Math::tf32) return detail::run_chosen<T, Math::tf32>(stream, problem);
+    if (math == Math::tf32x3) return detail::run_chosen<T, Math::tf32x3>(stream, problem);
+  }
+  detail::run_chosen<T, Math::exact>(stream, problem);
+}
+
 /// C = alpha A B + beta C, with A [m,k], B [k,n] (as multiplied: a transposed one is stored the other way round) and C [m,n], row-major; bfloat16
-/// and half are multiplied exactly and summed in float, C is rounded once. With beta = 0, C is written without being read. Each element is summed in
-/// an order that follows from the shape and the GPU's generation: the same bits every time.
+/// and half are multiplied exactly and summed in float, C is rounded once; float is multiplied as stream.math says. With beta = 0, C is written without
+/// being read. Each element is summed in an order that follows from the shape, the math and the GPU's generation: the same bits every time.
 /// 2 m n k operations; a and b are read from memory once for each tile they meet (64 or 128 rows or columns).
 template <class T>
 void gemm(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
           std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride) {
-  detail::run_chosen<T, Precision::exact>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, {}});
-}
-
-/// The same with an epilogue (a bias, an activation), and with tf32 where asked: gemm_epilogue<float, Precision::tf32>(...).
-template <class T, Precision precision = Precision::exact>
-void gemm_epilogue(Stream stream, Index m, Index n, Index k, std::type_identity_t<Compute<T>> alpha, std::type_identity_t<Matrix<T>> a,
-                   std::type_identity_t<Matrix<T>> b, std::type_identity_t<Compute<T>> beta, T* c, Index c_stride,
-                   const std::type_identity_t<GemmEpilogue<T>>& epilogue) {
-  detail::run_chosen<T, precision>(stream, {m, n, k, alpha, a, b, beta, c, c_stride, epilogue});
+  gemm_epilogue<T>(stream, m, n, k, alpha, a, b, beta, c, c_stride, {});
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -11,13 +11,35 @@ constexpr int tensor_padding(Innermost innermost) {
   return sizeof(T) == 2 || innermost == Innermost::extent ? 8 : 4;
 }
 
+/// A fragment of an operand as it is multiplied: 16 bits as they are, float as tf32, or (`split`) as the sum of two, x = high + low to 2^-23 |x|.
+template <class T, bool split, int n>
+struct TensorOperand {
+  std::uint32_t high[n], low[split ? n : 1];
+
+  VENTRAL_DEVICE void set(int i, std::uint32_t bits) {
+    if constexpr (sizeof(T) == 2) {
+      high[i] = bits;
+    } else {
+      const float x = std::bit_cast<float>(bits);
+      high[i] = to_tf32(x);
+      if constexpr (split) low[i] = to_tf32(x - std::bit_cast<float>(high[i]));
+    }
+  }
+};
+
 }  // namespace detail
 
-/// The same as RegisterTile on tensor cores, sums in float: bfloat16 and half as they are, float rounded to tf32 (10 bits of mantissa: about three
-/// digits). The block's warps, warps_down x warps_across, share the tile evenly; each reads fragments of 16 rows and 8 columns (see mma), those of 16
-/// bits by ldmatrix.
-template <class T, int rows_, int columns_, int depth_, int warps_down, int warps_across, Innermost a_innermost, Innermost b_innermost>
+/// The same as RegisterTile on tensor cores, sums in float: bfloat16 and half as they are, float as tf32 or, with `math` tf32x3, as two tf32 numbers
+/// each: a b = low high + high low + high high, to 2^-21 |a b|. Tensor cores cut their sums, so those of tf32x3 leave them after each step of 8 along the
+/// depth and are added up by ordinary arithmetic: 4 additions for 3 mma. Then infinities, and what tf32 rounds to one (|x| >= 2^128 - 2^116), make NaN
+/// in their row or column of c; numbers below 2^-114 are split to 2^-137, no better.
+/// The block's warps, warps_down x warps_across, share the tile evenly; each reads fragments of 16 rows and 8 columns (see mma), those of 16 bits by
+/// ldmatrix. Source of the split: Ootomo, Yokota 2022, Recovering single precision accuracy from Tensor Cores, IJHPCA 36(4).
+template <class T, int rows_, int columns_, int depth_, int warps_down, int warps_across, Innermost a_innermost, Innermost b_innermost, Math math = Math::tf32>
 class TensorTile {
+  static constexpr bool split = sizeof(T) == 4 && math == Math::tf32x3;
+  using Left = detail::TensorOperand<T, split, 4>;
+  using Right = detail::TensorOperand<T, split, 2>;
   static constexpr int warp_rows = rows_ / warps_down, warp_columns = columns_ / warps_across, step = mma_depth<T>;
   static constexpr int down = warp_rows / 16, across = warp_columns / 8;
 
@@ -52,15 +74,14 @@ class TensorTile {
     constexpr int last = has_tensor_cores ? depth : 0;  // without, this tile is never chosen
     VENTRAL_DEVICE_UNROLL
     for (int k = 0; k < last; k += step) {
-      std::uint32_t right[across][2];
+      Right right[across];
       VENTRAL_DEVICE_UNROLL
       for (int j = 0; j < across; j += 2) read_b(right[j], right[j + 1], b, first_column_ + 8 * j, k);
       VENTRAL_DEVICE_UNROLL
       for (int i = 0; i < down; ++i) {
-        std::uint32_t left[4];
-        read_a(left, a, first_row_ + 16 * i, k);
+        const Left left = read_a(a, first_row_ + 16 * i, k);
         VENTRAL_DEVICE_UNROLL
-        for (int j = 0; j < across; ++j) mma<T>(sum_[i][j], left, right[j]);
+        for (int j = 0; j < across; ++j) add_product(sum_[i][j], left, right[j]);
       }
     }
   }
@@ -71,20 +92,38 @@ class TensorTile {
   VENTRAL_DEVICE float sum(int i, int j) const { return sum_[i / 2][j / 2][i % 2 * 2 + j % 2]; }
 
  private:
+  VENTRAL_DEVICE static void add_product(float (&sum)[4], const Left& a, const Right& b) {
+    if constexpr (split) {
+      float part[4] = {};
+      mma<T>(part, a.low, b.high);
+      mma<T>(part, a.high, b.low);
+      mma<T>(part, a.high, b.high);
+      VENTRAL_DEVICE_UNROLL
+      for (int e = 0; e < 4; ++e) sum[e] += part[e];
+    } else {
+      mma<T>(sum, a.high, b.high);
+    }
+  }
+
   /// 16 rows from `row`, one step from k.
-  VENTRAL_DEVICE void read_a(std::uint32_t (&out)[4], const T* a, int row, int k) const {
+  VENTRAL_DEVICE Left read_a(const T* a, int row, int k) const {
+    Left left;
+    std::uint32_t out[4];
     if constexpr (sizeof(T) == 2) {
       const int matrix = lane_ / 8, line = lane_ % 8, lower = matrix % 2 * 8, later = matrix / 2 * 8;
       if constexpr (a_innermost == Innermost::depth) load_matrices<false>(out, a + A::at(row + lower + line, k + later));
       else load_matrices<true>(out, a + A::at(row + lower, k + later + line));
     } else {
       VENTRAL_DEVICE_UNROLL
-      for (int i = 0; i < 4; ++i) out[i] = to_tf32(a[A::at(row + lane_ / 4 + i % 2 * 8, k + lane_ % 4 + i / 2 * 4)]);
+      for (int i = 0; i < 4; ++i) out[i] = std::bit_cast<std::uint32_t>(a[A::at(row + lane_ / 4 + i % 2 * 8, k + lane_ % 4 + i / 2 * 4)]);
     }
+    VENTRAL_DEVICE_UNROLL
+    for (int i = 0; i < 4; ++i) left.set(i, out[i]);
+    return left;
   }
 
   /// Two times 8 columns from `column`, one step from k.
-  VENTRAL_DEVICE void read_b(std::uint32_t (&left)[2], std::uint32_t (&right)[2], const T* b, int column, int k) const {
+  VENTRAL_DEVICE void read_b(Right& left, Right& right, const T* b, int column, int k) const {
     std::uint32_t out[4];
     if constexpr (sizeof(T) == 2) {
       const int matrix = lane_ / 8, line = lane_ % 8, later = matrix % 2 * 8, beside = matrix / 2 * 8;
@@ -92,9 +131,10 @@ class TensorTile {
       else load_matrices<true>(out, b + B::at(column + beside, k + later + line));
     } else {
       VENTRAL_DEVICE_UNROLL
-      for (int i = 0; i < 4; ++i) out[i] = to_tf32(b[B::at(column + lane_ / 4 + i / 2 * 8, k + lane_ % 4 + i % 2 * 4)]);
+      for (int i = 0; i < 4; ++i) out[i] = std::bit_cast<std::uint32_t>(b[B::at(column + lane_ / 4 + i / 2 * 8, k + lane_ % 4 + i % 2 * 4)]);
     }
-    left[0] = out[0], left[1] = out[1], right[0] = out[2], right[1] = out[3];
+    VENTRAL_DEVICE_UNROLL
+    for (int i = 0; i < 2; ++i) left.set(i, out[i]), right.set(i, out[2 + i]);
   }
 
   int lane_, first_row_, first_column_;

@@ -144,25 +144,38 @@ VENTRAL_DEVICE float fragment_number(std::uint32_t bits, int i) {
   else return std::bit_cast<float>(bits);
 }
 
-/// The mma by scalar arithmetic, each lane its four numbers of d. For the emulator and for GPUs without tensor cores.
+/// sum + a[0] b[0] + ...: by ordinary arithmetic, or on the emulator as a tensor core cuts it.
+template <int n>
+VENTRAL_DEVICE float add_products(float sum, const float (&a)[n], const float (&b)[n]) {
+#if defined(VENTRAL_CUDA_EMULATED)
+  return emulator::tensor_core_sum(sum, a, b);
+#else
+  VENTRAL_DEVICE_UNROLL
+  for (int i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+#endif
+}
+
+/// The mma without a tensor core, each lane its four numbers of d; half of the depth at a time. For the emulator and for GPUs before 8.0.
 template <class T>
 VENTRAL_SCALAR_MMA FourSums multiply_by_lanes(FourSums d, Fragments mine) {
+  constexpr int half = mma_depth<T> / 2, each = half / 4;
   const int lane = thread_in_block() % 32, group = lane / 4, place = lane % 4;
   const LaneFragments lanes{mine};
   VENTRAL_DEVICE_UNROLL
-  for (int k_half = 0; k_half < 2; ++k_half)
+  for (int k_half = 0; k_half < 2; ++k_half) {
+    float rows[2][half], columns[2][half];  // of this lane: rows group and group + 8, columns 2 place and 2 place + 1
     VENTRAL_DEVICE_UNROLL
-    for (int j = 0; j < 4; ++j) {
-      const std::uint32_t upper = lanes.a(4 * group + j, 2 * k_half), lower = lanes.a(4 * group + j, 2 * k_half + 1);
-      const std::uint32_t left = lanes.b(8 * place + j, k_half), right = lanes.b(8 * place + 4 + j, k_half);
+    for (int i = 0; i < 2; ++i)
       VENTRAL_DEVICE_UNROLL
-      for (int i = 0; i < mma_depth<T> / 8; ++i) {
-        d.v[0] += fragment_number<T>(upper, i) * fragment_number<T>(left, i);
-        d.v[1] += fragment_number<T>(upper, i) * fragment_number<T>(right, i);
-        d.v[2] += fragment_number<T>(lower, i) * fragment_number<T>(left, i);
-        d.v[3] += fragment_number<T>(lower, i) * fragment_number<T>(right, i);
+      for (int j = 0; j < 4; ++j) {
+        const std::uint32_t row = lanes.a(4 * group + j, 2 * k_half + i), column = lanes.b(8 * place + 4 * i + j, k_half);
+        VENTRAL_DEVICE_UNROLL
+        for (int e = 0; e < each; ++e) rows[i][each * j + e] = fragment_number<T>(row, e), columns[i][each * j + e] = fragment_number<T>(column, e);
       }
-    }
+    VENTRAL_DEVICE_UNROLL
+    for (int e = 0; e < 4; ++e) d.v[e] = add_products(d.v[e], rows[e / 2], columns[e % 2]);
+  }
   return d;
 }
 #endif
@@ -170,7 +183,7 @@ VENTRAL_SCALAR_MMA FourSums multiply_by_lanes(FourSums d, Fragments mine) {
 }  // namespace detail
 
 /// d += a b by one warp on its tensor core: a [16,depth], b [depth,8], d [16,8] in float; depth 16 for bfloat16 and half, 8 for float, which is read
-/// as tf32. Lane 4 g + t holds
+/// as tf32. Products are exact; sums are cut, not rounded, so that a long sum in d drifts toward zero. Lane 4 g + t holds
 ///   16 bits: a[0] (g, 2t..2t+1), a[1] (g+8, 2t..), a[2] (g, 2t+8..), a[3] (g+8, 2t+8..);  b[0] (2t..2t+1, g), b[1] (2t+8.., g)
 ///   tf32:    a[0] (g, t),        a[1] (g+8, t),    a[2] (g, t+4),    a[3] (g+8, t+4);     b[0] (t, g),        b[1] (t+4, g)
 ///   d[0] (g, 2t), d[1] (g, 2t+1), d[2] (g+8, 2t), d[3] (g+8, 2t+1);   of two 16-bit numbers the first is in the low half.

@@ -4,3 +4,4 @@
 #include "ventral/cuda/emulator/memory.hpp"
 #include "ventral/cuda/emulator/names.hpp"
 #include "ventral/cuda/emulator/run.hpp"
+#include "ventral/cuda/emulator/tensor_core.hpp"

@@ -57,8 +57,10 @@ inline OwnStream::OwnStream() {
   stream_.handle = reinterpret_cast<void*>(++made);
 }
 inline OwnStream::~OwnStream() = default;
-inline UseStream::UseStream(Stream stream) : before_(std::exchange(emulator::current_stream(), stream)) {}
-inline UseStream::~UseStream() { emulator::current_stream() = before_; }
+inline UseStream::UseStream(Stream stream) : before_(std::exchange(emulator::current_stream().handle, stream.handle)) {}
+inline UseStream::~UseStream() { emulator::current_stream().handle = before_; }
+inline UseMath::UseMath(Math math) : before_(std::exchange(emulator::current_stream().math, math)) {}
+inline UseMath::~UseMath() { emulator::current_stream().math = before_; }
 
 namespace emulator {
 
