@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 
 #include "cuda/machine.hpp"
@@ -20,6 +21,7 @@ constexpr int most_sets = 256;
 constexpr double fallback_cache = 60e6;  // where the L2 cache is unknown
 constexpr const char* usage =
     "  --check         check every case and stop, without timing\n"
+    "  --limit S       after S seconds begin no further case; the most important come first\n"
     "  --scale tiny    the smallest shapes, as for the emulator\n";
 
 double cache() {
@@ -37,6 +39,20 @@ bool take(int& argc, char** argv, const char* option, const char* value = nullpt
     return true;
   }
   return false;
+}
+
+/// Takes an option and its number out of the command line; `otherwise` where it is not there.
+double take_number(int& argc, char** argv, const char* option, double otherwise) {
+  for (int i = 1; i + 1 < argc; ++i)
+    if (std::strcmp(argv[i], option) == 0) {
+      char* end = nullptr;
+      const double v = std::strtod(argv[i + 1], &end);
+      if (*end || !(v > 0)) std::fprintf(stderr, "%s: %s takes a positive number; got '%s'\n", argv[0], option, argv[i + 1]), std::exit(2);
+      std::copy(argv + i + 2, argv + argc, argv + i);
+      argc -= 2;
+      return v;
+    }
+  return otherwise;
 }
 
 /// Compares one result with what it must be. Returns the largest error; throws Error where one is too large.
@@ -135,6 +151,7 @@ int sets_for(double bytes) { return static_cast<int>(std::clamp(std::floor(3 * c
 Program::Program(int argc, char** argv, std::string title, std::string reference)
     : check_only_(take(argc, argv, "--check")),
       tiny_(take(argc, argv, "--scale", "tiny")),
+      limit_(take_number(argc, argv, "--limit", INFINITY)),
       title_(std::move(title)),
       reference_(std::move(reference)),
       options_(read_options(argc, argv, title_.c_str(), usage)) {
@@ -165,7 +182,7 @@ bool Program::check_all() const {
   return right == cases_.size();
 }
 
-std::vector<Result> Program::measure_all(Setting& setting) const {
+std::vector<Result> Program::measure_all(Setting& setting) {
   warm_up();
   std::printf("%s; two marks in a row are %.2f us apart\n", clocks_and_versions().c_str(), empty_sample() * 1e6);
   const Ceilings ceilings = measure_ceilings();
@@ -174,12 +191,18 @@ std::vector<Result> Program::measure_all(Setting& setting) const {
   print_ceilings(ceilings);
   print_row_heading();
   std::vector<Result> results;
+  const double start = now();
   for (const Case& c : cases_) try {
+      if (now() - start > limit_) {
+        std::printf("the time is over: %s and what follows is left out\n", c.name.c_str());
+        break;
+      }
       const Contest contest = c.make();
       const Row row = measure_row(c.name, c.work, contest, ceilings, options_.seconds);
       print_row(row);
       results.push_back(result_of(row));
     } catch (const std::exception& e) {
+      all_right_ = false;
       print_wrong(c.name, e.what());
       ventral::require(alive(), "the device has failed; what is left is not run");
     }
@@ -212,7 +235,7 @@ int Program::run() {
     const std::vector<Result> results = measure_all(setting);
     if (!options_.json.empty()) write_json(options_.json, setting, results);
     print_end(results, cases_.size());
-    return results.size() == cases_.size() ? 0 : 1;
+    return all_right_ ? 0 : 1;
   } catch (const std::exception& e) {
     std::fprintf(stderr, "%s\n", e.what());
     return 1;

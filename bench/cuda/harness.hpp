@@ -32,8 +32,9 @@ struct Side {
   double workspace = 0;        ///< bytes kept beside the arrays; what a run allocates is found by the harness
 };
 
-/// The arithmetic of a case, whose ceiling its FLOP are held against: FFMA, or tensor cores by the type of what they multiply.
-enum class Arithmetic { ffma, tf32, bf16 };
+/// The arithmetic of a case, whose ceiling its FLOP are held against: FFMA, or tensor cores by the type of what they
+/// multiply; tf32x3 takes three products for one.
+enum class Arithmetic { ffma, tf32, tf32x3, bf16 };
 
 struct Contest {
   Side ours, reference;
@@ -68,9 +69,10 @@ class Program {
   };
 
   bool check_all() const;
-  std::vector<Result> measure_all(Setting& setting) const;
+  std::vector<Result> measure_all(Setting& setting);
 
-  bool check_only_ = false, tiny_ = false;
+  bool check_only_ = false, tiny_ = false, all_right_ = true;
+  double limit_;  ///< seconds
   std::string title_, reference_;
   Options options_;
   std::vector<Case> cases_;

@@ -20,15 +20,19 @@ std::string size_text(double bytes) {
   return text;
 }
 
-/// A library's algorithm, or else its kernel.
-std::string algorithm_of(const Row& r) { return r.reference->algorithm.empty() ? r.times.reference_anatomy.kernel : r.reference->algorithm; }
+/// A library's algorithm and kernel, as far as they are known.
+std::string algorithm_of(const Row& r) {
+  const std::string &named = r.reference->algorithm, &kernel = r.times.reference_anatomy.kernel;
+  return named + (named.empty() || kernel.empty() ? "" : ", ") + kernel;
+}
 
-const char* name_of(Arithmetic a) { return a == Arithmetic::ffma ? "ffma" : a == Arithmetic::tf32 ? "tf32" : "bf16"; }
+constexpr const char* arithmetic_names[] = {"ffma", "tf32", "tf32 / 3", "bf16"};
+const char* name_of(Arithmetic a) { return arithmetic_names[static_cast<int>(a)]; }
 
 }  // namespace
 
 Bound bound_of(const Work& work, Arithmetic arithmetic, int kernels, const Ceilings& c) {
-  const double flops = arithmetic == Arithmetic::ffma ? c.ffma : arithmetic == Arithmetic::tf32 ? c.tf32 : c.bf16;
+  const double of_all[] = {c.ffma, c.tf32, c.tf32 / 3, c.bf16}, flops = of_all[static_cast<int>(arithmetic)];
   Bound most;
   const auto consider = [&](const char* name, double seconds) {
     if (seconds > most.seconds) most = {name, seconds};
