@@ -97,9 +97,9 @@ bool add_rivals(Contest& c, const Rivals<T>& rivals, const std::shared_ptr<L>& l
   return !c.others.empty();
 }
 
-/// Adds forward and backward of a layer, each with its traffic in bytes.
-template <class OnDevice, class OnHost>
-void add_layer(Program& program, const std::string& name, const OnDevice& on_device, const OnHost& on_host, Shape shape, double forward_bytes,
+/// Adds forward and backward of a layer, each with its traffic in bytes. `on_device()` and `on_host()` make the layer, when its case is due: it may have arrays.
+template <class MakeOnDevice, class MakeOnHost, class OnDevice = std::invoke_result_t<MakeOnDevice>, class OnHost = std::invoke_result_t<MakeOnHost>>
+void add_layer(Program& program, const std::string& name, MakeOnDevice on_device, MakeOnHost on_host, Shape shape, double forward_bytes,
                double backward_bytes, double allowed, const Rivals<typename OnDevice::Scalar>& rivals = {}) {
   using T = typename OnDevice::Scalar;
   for (const Part part : {Part::forward, Part::data}) {
@@ -107,7 +107,7 @@ void add_layer(Program& program, const std::string& name, const OnDevice& on_dev
     const double bytes = forward ? forward_bytes : backward_bytes;
     program.add(ventral::concat(name, forward ? "/forward/" : "/data/", name_of(shape), "/", type_name<T>), {.bytes = bytes}, [=] {
       const int sets = sets_for(bytes);
-      const auto l = std::make_shared<Layer<OnDevice, OnHost>>(on_device, on_host, shape, part, sets);
+      const auto l = std::make_shared<Layer<OnDevice, OnHost>>(on_device(), on_host(), shape, part, sets);
       Contest c;
       c.sets = sets;
       Check right = check<T>(
@@ -124,7 +124,7 @@ void add_layer(Program& program, const std::string& name, const OnDevice& on_dev
 /// The same for a layer template, made for the device and for the CPU from the same options.
 template <class T, template <class, class> class L, class... Options>
 void add_layer(Program& program, const std::string& name, Shape shape, double forward_bytes, double backward_bytes, double allowed, const Options&... options) {
-  add_layer(program, name, L<T, Cuda>(options...), L<float, Cpu>(options...), shape, forward_bytes, backward_bytes, allowed);
+  add_layer(program, name, [=] { return L<T, Cuda>(options...); }, [=] { return L<float, Cpu>(options...); }, shape, forward_bytes, backward_bytes, allowed);
 }
 
 }  // namespace bench::device

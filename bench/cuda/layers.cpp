@@ -26,9 +26,9 @@ void add_pools(Program& program, const Places& places) {
     const double in = bytes_of<float>(x), max = bytes_of<float>(ventral::MaxPool2d<float>(large).output_shape(x));
     const double mean = bytes_of<float>(ventral::MeanPool2d<float>(small).output_shape(x));
     // Max pooling keeps the winner's place, 4 bytes an output.
-    add_layer(program, "max3x3s2", ventral::MaxPool2d<float, Cuda>(large), ventral::MaxPool2d<float>(large), x, in + 2 * max, in + 2 * max, tolerance<float>,
+    add_layer(program, "max3x3s2", [=] { return ventral::MaxPool2d<float, Cuda>(large); }, [=] { return ventral::MaxPool2d<float>(large); }, x, in + 2 * max, in + 2 * max, tolerance<float>,
               cudnn::pooling({.x = x, .kernel = 3, .stride = 2, .max = true}));
-    add_layer(program, "mean2x2s2", ventral::MeanPool2d<float, Cuda>(small), ventral::MeanPool2d<float>(small), x, in + mean, in + mean, tolerance<float>,
+    add_layer(program, "mean2x2s2", [=] { return ventral::MeanPool2d<float, Cuda>(small); }, [=] { return ventral::MeanPool2d<float>(small); }, x, in + mean, in + mean, tolerance<float>,
               cudnn::pooling({.x = x, .kernel = 2, .stride = 2, .max = false}));
   }
 }
@@ -36,15 +36,15 @@ void add_pools(Program& program, const Places& places) {
 void add_response_norms(Program& program, const Places& places) {
   const ventral::LocalResponseNormOptions o{.size = 5, .alpha = 0.5, .beta = 0.75, .k = 2};
   for (const Shape& x : places.images)
-    add_layer(program, "response-norm5", ventral::LocalResponseNorm<float, Cuda>(o), ventral::LocalResponseNorm<float>(o), x, 2 * bytes_of<float>(x),
+    add_layer(program, "response-norm5", [=] { return ventral::LocalResponseNorm<float, Cuda>(o); }, [=] { return ventral::LocalResponseNorm<float>(o); }, x, 2 * bytes_of<float>(x),
               3 * bytes_of<float>(x), 1e-4, cudnn::response_norm({.x = x, .size = o.size, .alpha = o.alpha, .beta = o.beta, .k = o.k}));
 }
 
 void add_activations(Program& program, const Places& places) {
   for (const Shape& x : places.images) {
     const double bytes = bytes_of<float>(x);
-    add_layer(program, "relu", ventral::ReLU<float, Cuda>(), ventral::ReLU<float>(), x, 2 * bytes, 3 * bytes, tolerance<float>, cudnn::activation(x, cudnn::Function::relu));
-    add_layer(program, "sigmoid", ventral::Sigmoid<float, Cuda>(), ventral::Sigmoid<float>(), x, 2 * bytes, 3 * bytes, tolerance<float>,
+    add_layer(program, "relu", [=] { return ventral::ReLU<float, Cuda>(); }, [=] { return ventral::ReLU<float>(); }, x, 2 * bytes, 3 * bytes, tolerance<float>, cudnn::activation(x, cudnn::Function::relu));
+    add_layer(program, "sigmoid", [=] { return ventral::Sigmoid<float, Cuda>(); }, [=] { return ventral::Sigmoid<float>(); }, x, 2 * bytes, 3 * bytes, tolerance<float>,
               cudnn::activation(x, cudnn::Function::sigmoid));
   }
 }
