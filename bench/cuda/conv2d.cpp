@@ -42,7 +42,7 @@ const Place places[] = {{"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1, true},
                         {"c64-14", 64, 64, 14, 64, 3, 1, 1, 1},
                         {"mnist-first", 64, 1, 28, 32, 3, 1, 1, 1},
                         {"dw3x3", 16, 128, 56, 128, 3, 1, 1, 128}};
-const Place tiny_places[] = {{"tiny3x3", 2, 3, 7, 5, 3, 1, 1, 1, true}, {"tiny5x5s2", 1, 4, 9, 2, 5, 2, 2, 2}, {"tiny1x1", 1, 1, 1, 1, 1, 1, 0, 1}};
+const Place tiny_places[] = {{"tiny3x3", 2, 3, 7, 5, 3, 1, 1, 1, true}, {"tiny20", 1, 8, 6, 20, 3, 1, 1, 1, true}, {"tiny5x5s2", 1, 4, 9, 2, 5, 2, 2, 2}, {"tiny1x1", 1, 1, 1, 1, 1, 1, 0, 1}};
 
 /// One pass on its arrays: forward (x, w, y), data (w, dy, dx), weights (x, dy, dw).
 template <class T>
