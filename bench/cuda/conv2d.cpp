@@ -1,9 +1,10 @@
-// Convolutions of LeNet-5, a small MNIST network, AlexNet, VGG and ResNet, as in bench/conv2d.cpp: forward, gradient by the input, gradient by the weights.
-// FLOP are those of the direct sum. The reference is cuDNN, with the fastest of its algorithms.
+// Convolutions of LeNet-5, a small MNIST network, AlexNet, VGG and ResNet, as in bench/conv2d.cpp, and of convnet-benchmarks: forward, gradient by the input, gradient by the weights; float exactly and in tf32, bfloat16. FLOP are those of the direct sum. The reference is cuDNN with the fastest of the
+// algorithms of its search and of the plans of its graph API, strict where ours is.
 #include "ventral/layers/conv2d.hpp"
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 
 #include "cuda/data.hpp"
 #include "cuda/reference.hpp"
@@ -12,58 +13,68 @@ namespace bench::device {
 
 namespace {
 
+using ventral::Math;
+
 struct Place {
   const char* name;
   Index batch, in, size, out, kernel, stride, padding, groups;
-  bool in_bfloat16 = false;
+  bool on_tensor_cores = false;  ///< whether tf32 and bfloat16 have rows, too
 
   Index across() const { return (size + 2 * padding - kernel) / stride + 1; }
   Shape x() const { return {batch, in, size, size}; }
   Shape w() const { return {out, in / groups, kernel, kernel}; }
   Shape y() const { return {batch, out, across(), across()}; }
 };
-const Place places[] = {{"lenetC1", 64, 1, 32, 6, 5, 1, 0, 1},
+const Place places[] = {{"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1, true},
+                        {"vgg3", 8, 128, 56, 256, 3, 1, 1, 1, true},
+                        {"res1x1", 16, 256, 56, 64, 1, 1, 0, 1, true},
+                        {"alexconv1", 16, 3, 227, 96, 11, 4, 0, 1, true},
+                        {"stem7x7", 16, 3, 224, 64, 7, 2, 3, 1, true},
+                        {"convnet-L1-b32", 32, 3, 128, 96, 11, 1, 0, 1, true},
+                        {"convnet-L2-b8", 8, 64, 64, 128, 9, 1, 0, 1, true},
+                        {"convnet-L3-b32", 32, 128, 32, 128, 9, 1, 0, 1, true},
+                        {"convnet-L4-b128", 128, 128, 16, 128, 7, 1, 0, 1, true},
+                        {"convnet-L5-b128", 128, 384, 13, 384, 3, 1, 0, 1, true},
+                        {"res3x3", 16, 64, 56, 64, 3, 1, 1, 1, true},
+                        {"lenetC1", 64, 1, 32, 6, 5, 1, 0, 1},
                         {"lenetC3", 64, 6, 14, 16, 5, 1, 0, 1},
                         {"mnist32", 64, 32, 28, 32, 3, 1, 1, 1, true},
                         {"c64-14", 64, 64, 14, 64, 3, 1, 1, 1},
                         {"mnist-first", 64, 1, 28, 32, 3, 1, 1, 1},
-                        {"alexconv1", 16, 3, 227, 96, 11, 4, 0, 1},
-                        {"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1, true},
-                        {"vgg3", 8, 128, 56, 256, 3, 1, 1, 1, true},
-                        {"res1x1", 16, 256, 56, 64, 1, 1, 0, 1, true},
-                        {"stem7x7", 16, 3, 224, 64, 7, 2, 3, 1},
                         {"dw3x3", 16, 128, 56, 128, 3, 1, 1, 128}};
+const Place tiny_places[] = {{"tiny3x3", 2, 3, 7, 5, 3, 1, 1, 1, true}, {"tiny20", 1, 8, 6, 20, 3, 1, 1, 1, true}, {"tiny5x5s2", 1, 4, 9, 2, 5, 2, 2, 2}, {"tiny1x1", 1, 1, 1, 1, 1, 1, 0, 1}};
 
 /// One pass on its arrays: forward (x, w, y), data (w, dy, dx), weights (x, dy, dw).
 template <class T>
 struct Convolution {
   Place p;
   Part part;
+  Math math;
   ventral::WindowPlan plan;
   Tensor<T> first, second;
   Sets<T> a, b, ours, theirs;
-  cudnn::Step<T> step = {};
+  double set_bytes = 0;
 
-  Convolution(const Place& place, Part pass)
+  Convolution(const Place& place, Part pass, Math how)
       : p(place),
         part(pass),
+        math(how),
         plan(ventral::place({p.kernel, p.stride, p.padding}, p.size, p.size, "conv2d")),
         first(random_numbers<T>(pass == Part::data ? p.w() : p.x(), 1)),
         second(random_numbers<T>(pass == Part::forward ? p.w() : p.y(), 2)) {
     const Shape result = part == Part::forward ? p.y() : part == Part::data ? p.x() : p.w();
-    const int sets = sets_for(bytes_of<T>(first.shape()) + bytes_of<T>(second.shape()) + bytes_of<T>(result));
+    const int sets = sets_for(set_bytes = bytes_of<T>(first.shape()) + bytes_of<T>(second.shape()) + bytes_of<T>(result));
     a = copies(first, sets), b = copies(second, sets);
     ours = zeros<T>(result, sets), theirs = zeros<T>(result, sets);
   }
 
   void run(int set) {
+    const typename Cuda::UseMath use(math);
     const Tensor<T, Cuda>&u = of(a, set), &v = of(b, set);
     if (part == Part::forward) conv2d_forward<T>(Cuda::stream(), plan, p.groups, u, v, {}, of(ours, set));
     if (part == Part::data) conv2d_backward_input<T>(Cuda::stream(), plan, p.groups, u, v, of(ours, set));
     if (part == Part::weights) conv2d_backward_weight<T>(Cuda::stream(), plan, p.groups, u, v, of(ours, set));
   }
-  void run_reference(int set) { step(of(a, set).data(), of(b, set).data(), of(theirs, set).data()); }
-
   /// Element i of the result, by the plain formula; dw is added to 1.
   double element(Index i) const { return part == Part::forward ? y(i) : part == Part::data ? dx(i) : 1 + dw(i); }
 
@@ -113,25 +124,35 @@ struct Convolution {
   }
 };
 
+/// The ways of cuDNN; where one of its interfaces fails, why goes to the row.
 template <class T>
-void add(Program& program, const Place& place, Part part, bool with_cudnn) {
+void add_references(Contest& c, const std::shared_ptr<Convolution<T>>& p, const Check& right) {
+  const cudnn::Convolution convolution{p->p.x(), p->p.w(), p->p.y(), p->p.stride, p->p.padding, p->p.groups};
+  for (const auto ways : {&cudnn::searched<T>, &cudnn::planned<T>}) try {
+      for (const Way<T>& way : ways(convolution, p->part, p->math))
+        c.others.push_back({"cuDNN", [p, run = way.run](int set) { run(of(p->a, set).data(), of(p->b, set).data(), of(p->theirs, set).data()); }, {right}, way.algorithm,
+                            way.workspace});
+    } catch (const ventral::Error& e) {
+      c.reference.name += (c.reference.name.empty() ? "" : "; ") + std::string(e.what());
+    }
+}
+
+template <class T>
+void add(Program& program, const Place& place, Part part, bool with_cudnn, Math math = Math::exact) {
   const char* pass = part == Part::forward ? "forward" : part == Part::data ? "data" : "weights";
   const double flop = 2 * static_cast<double>(place.y().size()) * static_cast<double>(place.w().size() / place.out);
-  program.add(ventral::concat(place.name, "/", pass, "/", type_name<T>), {.flop = flop}, [=] {
-    const auto p = std::make_shared<Convolution<T>>(place, part);
+  const double bytes = bytes_of<T>(place.x()) + bytes_of<T>(place.w()) + bytes_of<T>(place.y());
+  program.add(ventral::concat(place.name, "/", pass, "/", type_name<T>, suffix_of(math)), {.flop = flop, .bytes = bytes}, [=] {
+    const auto p = std::make_shared<Convolution<T>>(place, part, math);
     const auto element = [p](Index i) { return p->element(i); };
     const double start = part == Part::weights ? 1 : NAN;
     Contest c;
     c.sets = static_cast<int>(p->a.size());
-    c.ours = {"ventral", [p](int set) { p->run(set); }, {check<T>("result", of(p->ours, 0), element, tolerance<T>, start)}};
-    if (!with_cudnn) return c;
-    try {
-      p->step = cudnn::fastest<T>({place.x(), place.w(), place.y(), place.stride, place.padding, place.groups}, part);
-      const double allowed = std::max(1e-2, tolerance<T>);  // Winograd's and Fourier's ways round more
-      c.reference = {"cuDNN", [p](int set) { p->run_reference(set); }, {check<T>("result", of(p->theirs, 0), element, allowed, start)}};
-    } catch (const ventral::Error& e) {
-      c.reference.name = e.what();
-    }
+    c.arithmetic = arithmetic_of<T>(math);
+    c.set_bytes = p->set_bytes;
+    c.ours = {"ventral", [p](int set) { p->run(set); }, {check<T>("result", of(p->ours, 0), element, tolerance_of<T>(math), start)}};
+    const double allowed = std::max(1e-2, tolerance<T>);  // Winograd's and Fourier's ways round more
+    if (with_cudnn) add_references(c, p, check<T>("result", of(p->theirs, 0), element, allowed, start));
     return c;
   });
 }
@@ -143,11 +164,15 @@ void add(Program& program, const Place& place, Part part, bool with_cudnn) {
 int main(int argc, char** argv) {
   using namespace bench::device;
   const std::string reference = bench::cudnn::version();
-  Program program(argc, argv, "cuda_conv2d", reference.empty() ? "" : reference + ", its fastest algorithm, NCHW, float without TF32");
-  for (const Place& place : places)
-    for (const auto part : {bench::Part::forward, bench::Part::data, bench::Part::weights}) {
-      add<float>(program, place, part, !reference.empty());
-      if (place.in_bfloat16) add<bfloat16>(program, place, part, !reference.empty());
+  const bool with_cudnn = !reference.empty();
+  Program program(argc, argv, "cuda_conv2d", with_cudnn ? reference + ", the fastest of its search and of its graph API's plans, NCHW; float without TF32 but for rows of tf32" : "");
+  const std::span<const Place> wanted = program.tiny() ? std::span<const Place>(tiny_places) : std::span<const Place>(places);
+  for (const auto part : {bench::Part::forward, bench::Part::data, bench::Part::weights})
+    for (const Place& place : wanted) {
+      add<float>(program, place, part, with_cudnn);
+      if (!place.on_tensor_cores) continue;
+      add<float>(program, place, part, with_cudnn, Math::tf32);
+      add<bfloat16>(program, place, part, with_cudnn);
     }
   return program.run();
 }

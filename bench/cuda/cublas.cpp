@@ -22,6 +22,8 @@ cublasHandle_t handle() {
 template <class T>
 constexpr cudaDataType_t type = CUDA_R_16BF;
 template <>
+inline constexpr cudaDataType_t type<float> = CUDA_R_32F;
+template <>
 inline constexpr cudaDataType_t type<ventral::half> = CUDA_R_16F;
 
 }  // namespace
@@ -35,22 +37,18 @@ std::string version() {
 
 // cuBLAS counts by columns, so what it sees is c^T = b^T a^T.
 template <class T>
-void multiply(Index m, Index n, Index k, Matrix<T> a, Matrix<T> b, float beta, T* c) {
+void multiply(Index m, Index n, Index k, Matrix<T> a, Matrix<T> b, float beta, T* c, ventral::Math math) {
   const auto number = [](Index i) { return static_cast<int>(i); };
   const auto operation = [](const Matrix<T>& x) { return x.transposed ? CUBLAS_OP_T : CUBLAS_OP_N; };
   const float one = 1;
   require(cublasSetStream(handle(), static_cast<cudaStream_t>(ventral::Cuda::stream().handle)), "cublasSetStream");
-  if constexpr (std::is_same_v<T, float>)
-    require(cublasSgemm(handle(), operation(b), operation(a), number(n), number(m), number(k), &one, b.data, number(b.stride), a.data, number(a.stride), &beta,
-                        c, number(n)),
-            "cublasSgemm");
-  else
-    require(cublasGemmEx(handle(), operation(b), operation(a), number(n), number(m), number(k), &one, b.data, type<T>, number(b.stride), a.data, type<T>,
-                         number(a.stride), &beta, c, type<T>, number(n), CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
-            "cublasGemmEx");
+  const bool tf32 = std::is_same_v<T, float> && math == ventral::Math::tf32;
+  require(cublasGemmEx(handle(), operation(b), operation(a), number(n), number(m), number(k), &one, b.data, type<T>, number(b.stride), a.data, type<T>,
+                       number(a.stride), &beta, c, type<T>, number(n), tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32 : CUBLAS_COMPUTE_32F, CUBLAS_GEMM_DEFAULT),
+          "cublasGemmEx");
 }
-template void multiply(Index, Index, Index, Matrix<float>, Matrix<float>, float, float*);
-template void multiply(Index, Index, Index, Matrix<ventral::bfloat16>, Matrix<ventral::bfloat16>, float, ventral::bfloat16*);
-template void multiply(Index, Index, Index, Matrix<ventral::half>, Matrix<ventral::half>, float, ventral::half*);
+template void multiply(Index, Index, Index, Matrix<float>, Matrix<float>, float, float*, ventral::Math);
+template void multiply(Index, Index, Index, Matrix<ventral::bfloat16>, Matrix<ventral::bfloat16>, float, ventral::bfloat16*, ventral::Math);
+template void multiply(Index, Index, Index, Matrix<ventral::half>, Matrix<ventral::half>, float, ventral::half*, ventral::Math);
 
 }  // namespace bench::cublas

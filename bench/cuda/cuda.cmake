@@ -1,12 +1,17 @@
-# Benchmarks on a GPU: bench/cuda/X.cpp is a program bench_cuda_X. cuBLAS and cuDNN, where they are found, are the reference; only cublas.cpp and cudnn.cpp see
-# their headers. A machine may have the library under its versioned name alone.
+# Benchmarks on a GPU: bench/cuda/X.cpp is a program bench_cuda_X. cuBLAS and cuDNN, where they are found, are the reference; only the files of their
+# names see their headers. A machine may have the library under its versioned name alone.
 find_path(VENTRAL_CUBLAS_INCLUDE_DIR cublas_v2.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
 find_library(VENTRAL_CUBLAS_LIBRARY NAMES cublas libcublas.so.13 libcublas.so.12 HINTS "${CUDAToolkit_LIBRARY_DIR}")
+get_filename_component(cublas_folder "${VENTRAL_CUBLAS_LIBRARY}" DIRECTORY)
+find_path(VENTRAL_CUBLASLT_INCLUDE_DIR cublasLt.h HINTS "${VENTRAL_CUBLAS_INCLUDE_DIR}")
+find_library(VENTRAL_CUBLASLT_LIBRARY NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 HINTS "${cublas_folder}")
 find_path(VENTRAL_CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
 find_library(VENTRAL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS "${CUDAToolkit_LIBRARY_DIR}")
-mark_as_advanced(VENTRAL_CUBLAS_INCLUDE_DIR VENTRAL_CUBLAS_LIBRARY VENTRAL_CUDNN_INCLUDE_DIR VENTRAL_CUDNN_LIBRARY)
+mark_as_advanced(VENTRAL_CUBLAS_INCLUDE_DIR VENTRAL_CUBLAS_LIBRARY VENTRAL_CUBLASLT_INCLUDE_DIR VENTRAL_CUBLASLT_LIBRARY VENTRAL_CUDNN_INCLUDE_DIR VENTRAL_CUDNN_LIBRARY)
 
-add_library(ventral_bench_cuda STATIC cuda/harness.cpp support/no_torch.cpp ${support})
+add_library(ventral_bench_cuda STATIC ${cuda_harness} cuda/graph.cpp cuda/machine.cpp cuda/ceilings.cu support/no_torch.cpp ${support})
+set_target_properties(ventral_bench_cuda PROPERTIES CUDA_ARCHITECTURES "${ventral_program_architecture}")
+target_compile_options(ventral_bench_cuda PRIVATE "$<$<COMPILE_LANGUAGE:CUDA>:-std=c++20>")
 target_include_directories(ventral_bench_cuda PUBLIC "${CMAKE_CURRENT_SOURCE_DIR}")
 target_link_libraries(ventral_bench_cuda PUBLIC ventral::cuda)
 # RPATH rather than RUNPATH: it also serves what these libraries need themselves.
@@ -15,10 +20,11 @@ ventral_warnings(ventral_bench_cuda)
 
 set(found "")
 set(library_folders "")
-foreach(reference cublas cudnn)
+foreach(reference cublas cublaslt cudnn)
   string(TOUPPER ${reference} name)
   if(VENTRAL_${name}_INCLUDE_DIR AND VENTRAL_${name}_LIBRARY)
-    target_sources(ventral_bench_cuda PRIVATE cuda/${reference}.cpp)
+    file(GLOB sources cuda/${reference}.cpp cuda/${reference}_*.cpp)
+    target_sources(ventral_bench_cuda PRIVATE ${sources})
     target_include_directories(ventral_bench_cuda SYSTEM PRIVATE "${VENTRAL_${name}_INCLUDE_DIR}")
     target_link_libraries(ventral_bench_cuda PUBLIC "${VENTRAL_${name}_LIBRARY}")
     get_filename_component(folder "${VENTRAL_${name}_LIBRARY}" DIRECTORY)
@@ -34,7 +40,7 @@ list(JOIN found ", " found)
 message(STATUS "ventral: reference of the GPU benchmarks: ${found}")
 
 set(ventral_cuda_benchmarks "")
-foreach(name memory gemm conv2d lenet)
+foreach(name gemm conv2d layers memory lenet)
   add_executable(bench_cuda_${name} cuda/${name}.cpp)
   target_link_libraries(bench_cuda_${name} PRIVATE ventral_bench_cuda)
   set_target_properties(bench_cuda_${name} PROPERTIES BUILD_RPATH "${library_folders}")

@@ -7,6 +7,7 @@ namespace bench::cudnn {
 namespace {
 
 constexpr std::size_t most_workspace = std::size_t{4} << 30;
+constexpr std::size_t most_ways = 3;
 
 void require(cudnnStatus_t status, const char* call) { ventral::require(status == CUDNN_STATUS_SUCCESS, call, ": ", cudnnGetErrorString(status)); }
 
@@ -53,24 +54,39 @@ struct Plan {
     static_cast<void>(cudnnDestroyConvolutionDescriptor(window));
   }
 
-  /// Lets cuDNN try all its algorithms and takes the first of its list, which goes by time. `find(most, found, list)` is one of
-  /// cudnnFindConvolution...Algorithm.
-  template <class Choice, class Find>
-  Choice choose(bool single, Find find) {
-    Choice list[16] = {};
-    int found = 0;
-    device::gpu::synchronize();
-    require(find(16, &found, list), "cudnnFindConvolution...Algorithm");
-    for (int i = 0; i < found; ++i)
-      if (list[i].status == CUDNN_STATUS_SUCCESS && list[i].memory <= most_workspace) {
-        if (!single) require(cudnnSetConvolutionMathType(window, list[i].mathType), "cudnnSetConvolutionMathType");
-        workspace.resize({static_cast<Index>(list[i].memory)});
-        return list[i];
-      }
-    throw ventral::Error("cuDNN has no algorithm");
-  }
-  std::size_t room() const { return static_cast<std::size_t>(workspace.size()); }
+  /// Sets how a chosen algorithm multiplies; strict float stays strict.
+  void use(cudnnMathType_t math) const { require(cudnnSetConvolutionMathType(window, math), "cudnnSetConvolutionMathType"); }
 };
+
+/// Lets cuDNN try all its algorithms and returns the first of its list, which goes by time. `find(most, found, list)` is one of
+/// cudnnFindConvolution...Algorithm. They share a workspace.
+template <class Choice, class Find>
+std::vector<Choice> search(Plan& p, Find find) {
+  Choice list[16] = {};
+  int found = 0;
+  device::gpu::synchronize();
+  require(find(16, &found, list), "cudnnFindConvolution...Algorithm");
+  std::vector<Choice> chosen;
+  std::size_t most = 0;
+  for (int i = 0; i < found && chosen.size() < most_ways; ++i)
+    if (list[i].status == CUDNN_STATUS_SUCCESS && list[i].memory <= most_workspace) chosen.push_back(list[i]), most = std::max(most, list[i].memory);
+  ventral::require(!chosen.empty(), "cuDNN has no algorithm");
+  p.workspace.resize({static_cast<Index>(most)});
+  return chosen;
+}
+
+/// The ways of a pass: `run(choice, first, second, result)` for each choice, multiplied as it says unless that is fixed.
+template <class T, class Choice, class Run>
+std::vector<Way<T>> ways_of(const std::shared_ptr<Plan>& p, const std::vector<Choice>& choices, bool strict, Run run) {
+  std::vector<Way<T>> ways;
+  for (const Choice& choice : choices)
+    ways.push_back({ventral::concat("searched algorithm ", static_cast<int>(choice.algo)), static_cast<double>(choice.memory),
+                    [p, choice, strict, run](const T* first, const T* second, T* result) {
+                      if (!strict) p->use(choice.mathType);
+                      run(choice, first, second, result);
+                    }});
+  return ways;
+}
 
 }  // namespace
 
@@ -80,39 +96,40 @@ std::string version() {
 }
 
 template <class T>
-Step<T> fastest(const Convolution& convolution, Part part) {
+std::vector<Way<T>> searched(const Convolution& convolution, Part part, ventral::Math math) {
   constexpr bool single = std::is_same_v<T, float>;
+  const bool strict = single && math != ventral::Math::tf32;
   const auto p = std::make_shared<Plan>(convolution, single ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16);
-  require(cudnnSetConvolutionMathType(p->window, single ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH), "cudnnSetConvolutionMathType");
+  p->use(strict ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH);
   require(cudnnSetStream(handle(), static_cast<cudaStream_t>(ventral::Cuda::stream().handle)), "cudnnSetStream");
   static constexpr float zero = 0, one = 1;
   if (part == Part::forward) {
-    const auto chosen = p->choose<cudnnConvolutionFwdAlgoPerf_t>(single, [&](int most, int* found, auto* list) {
+    const auto choices = search<cudnnConvolutionFwdAlgoPerf_t>(*p, [&](int most, int* found, auto* list) {
       return cudnnFindConvolutionForwardAlgorithm(handle(), p->x, p->w, p->window, p->y, most, found, list);
     });
-    return [p, algorithm = chosen.algo](const T* x, const T* w, T* y) {
-      require(cudnnConvolutionForward(handle(), &one, p->x, x, p->w, w, p->window, algorithm, p->workspace.data(), p->room(), &zero, p->y, y),
+    return ways_of<T>(p, choices, strict, [d = p.get()](const auto& choice, const T* x, const T* w, T* y) {
+      require(cudnnConvolutionForward(handle(), &one, d->x, x, d->w, w, d->window, choice.algo, d->workspace.data(), choice.memory, &zero, d->y, y),
               "cudnnConvolutionForward");
-    };
+    });
   }
   if (part == Part::data) {
-    const auto chosen = p->choose<cudnnConvolutionBwdDataAlgoPerf_t>(single, [&](int most, int* found, auto* list) {
+    const auto choices = search<cudnnConvolutionBwdDataAlgoPerf_t>(*p, [&](int most, int* found, auto* list) {
       return cudnnFindConvolutionBackwardDataAlgorithm(handle(), p->w, p->y, p->window, p->x, most, found, list);
     });
-    return [p, algorithm = chosen.algo](const T* w, const T* dy, T* dx) {
-      require(cudnnConvolutionBackwardData(handle(), &one, p->w, w, p->y, dy, p->window, algorithm, p->workspace.data(), p->room(), &zero, p->x, dx),
+    return ways_of<T>(p, choices, strict, [d = p.get()](const auto& choice, const T* w, const T* dy, T* dx) {
+      require(cudnnConvolutionBackwardData(handle(), &one, d->w, w, d->y, dy, d->window, choice.algo, d->workspace.data(), choice.memory, &zero, d->x, dx),
               "cudnnConvolutionBackwardData");
-    };
+    });
   }
-  const auto chosen = p->choose<cudnnConvolutionBwdFilterAlgoPerf_t>(single, [&](int most, int* found, auto* list) {
+  const auto choices = search<cudnnConvolutionBwdFilterAlgoPerf_t>(*p, [&](int most, int* found, auto* list) {
     return cudnnFindConvolutionBackwardFilterAlgorithm(handle(), p->x, p->y, p->window, p->w, most, found, list);
   });
-  return [p, algorithm = chosen.algo](const T* x, const T* dy, T* dw) {
-    require(cudnnConvolutionBackwardFilter(handle(), &one, p->x, x, p->y, dy, p->window, algorithm, p->workspace.data(), p->room(), &one, p->w, dw),
+  return ways_of<T>(p, choices, strict, [d = p.get()](const auto& choice, const T* x, const T* dy, T* dw) {
+    require(cudnnConvolutionBackwardFilter(handle(), &one, d->x, x, d->y, dy, d->window, choice.algo, d->workspace.data(), choice.memory, &one, d->w, dw),
             "cudnnConvolutionBackwardFilter");
-  };
+  });
 }
-template Step<float> fastest<float>(const Convolution&, Part);
-template Step<ventral::bfloat16> fastest<ventral::bfloat16>(const Convolution&, Part);
+template std::vector<Way<float>> searched<float>(const Convolution&, Part, ventral::Math);
+template std::vector<Way<ventral::bfloat16>> searched<ventral::bfloat16>(const Convolution&, Part, ventral::Math);
 
 }  // namespace bench::cudnn

@@ -23,6 +23,18 @@ inline constexpr double tolerance<bfloat16> = 1e-2;
 template <>
 inline constexpr double tolerance<half> = 2e-3;
 
+/// The same of results computed as `math` says; tf32 has 11 significant bits.
+template <class T>
+double tolerance_of(ventral::Math math) {
+  return std::is_same_v<T, float> && math == ventral::Math::tf32 ? 2e-3 : tolerance<T>;
+}
+template <class T>
+Arithmetic arithmetic_of(ventral::Math math) {
+  if (sizeof(T) == 2) return Arithmetic::bf16;
+  return math == ventral::Math::exact ? Arithmetic::ffma : math == ventral::Math::tf32 ? Arithmetic::tf32 : Arithmetic::tf32x3;
+}
+inline std::string suffix_of(ventral::Math math) { return math == ventral::Math::tf32 ? "-tf32" : math == ventral::Math::tf32x3 ? "-tf32x3" : ""; }
+
 /// Uniform random numbers in [low, high), rounded to T.
 template <class T>
 Tensor<T> random_numbers(Shape shape, std::uint64_t seed, double low = -1, double high = 1) {

@@ -73,7 +73,7 @@ void compare_losses(Training<Cuda>& ours, Training<Cpu>& theirs) {
 int main(int argc, char** argv) {
   using namespace bench::device;
   Program program(argc, argv, "cuda_lenet", "ventral on the CPU, all threads unless --threads says otherwise");
-  for (const Index batch : {64, 256}) {
+  for (const Index batch : {128, 64, 256}) {
     program.add(concat("train/b", batch), {.items = static_cast<double>(batch)}, [=] {
       const auto ours = std::make_shared<Training<Cuda>>(batch);
       const auto theirs = std::make_shared<Training<Cpu>>(batch);

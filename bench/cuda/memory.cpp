@@ -1,10 +1,8 @@
 // What moving memory costs: the device's own copy and launches, and the operations that only move memory. Traffic is what cannot be avoided (each input read
 // once, each output written once; batch normalization reads its input twice). The reference is a copy of as many bytes, so the ratio is the share of its rate.
-#include <algorithm>
 #include <cmath>
 
-#include "cuda/data.hpp"
-#include "support/layer_contender.hpp"
+#include "cuda/layer.hpp"
 #include "ventral/layers/activation.hpp"
 #include "ventral/layers/batch_norm2d.hpp"
 #include "ventral/layers/divisive_norm.hpp"
@@ -14,31 +12,9 @@ namespace bench::device {
 
 namespace {
 
-using ventral::Cpu;
-
-/// `64x96x55x55`.
-std::string name_of(const Shape& shape) {
-  std::string name = ventral::to_string(shape);
-  std::replace(name.begin(), name.end(), ',', 'x');
-  return name.substr(1, name.size() - 2);
-}
-
-/// Copies within the device that read and write so many bytes in all.
-Side copy_side(double bytes, int sets) {
-  struct Copy {
-    Tensor<float> host;
-    Sets<float> from, to;
-    Copy(Index n, int count) : host(random_numbers<float>({n}, 9)), from(copies(host, count)), to(zeros<float>({n}, count)) {}
-  };
-  const auto c = std::make_shared<Copy>(std::max(Index{1}, static_cast<Index>(bytes / 8)), sets);
-  return {"copy",
-          [c](int set) { Cuda::copy(of(c->to, set).data(), of(c->from, set).data(), static_cast<std::size_t>(c->host.size()) * sizeof(float)); },
-          {check<float>(
-              "copy", of(c->to, 0), [c](Index i) { return static_cast<double>(c->host[i]); }, 1e-7)}};
-}
-
 void add_copies(Program& program) {
-  for (const int mebibytes : {1, 8, 64, 256, 1024}) {
+  for (const int mebibytes : {1024, 256, 64, 8, 1}) {
+    if (program.tiny() && mebibytes > 1) continue;
     const double bytes = 2.0 * mebibytes * 0x1p20;
     program.add(ventral::concat("copy/", mebibytes, "MiB"), {.bytes = bytes}, [=] {
       Contest c;
@@ -80,76 +56,7 @@ void add_launches(Program& program) {
   });
 }
 
-/// A layer on the device and, for what it must give, on the CPU in float; forward, or the gradient by the input.
-template <class OnDevice, class OnHost>
-struct Layer {
-  using T = typename OnDevice::Scalar;
-
-  Tensor<T> x, dy;
-  Tensor<float> expected;
-  Sets<T> device_x, device_dy, y, dx;
-  OnDevice layer;
-  std::vector<std::unique_ptr<ventral::Pass<Cuda>>> passes;
-
-  Layer(OnDevice on_device, OnHost on_host, Shape shape, Part part, int sets)
-      : x(random_numbers<T>(shape, 1)), dy(random_numbers<T>(on_device.output_shape(shape), 2)), layer(std::move(on_device)) {
-    for (auto& p : ventral::parameters_of(layer)) p.parameter->frozen = true;
-    for (auto& p : ventral::parameters_of(on_host)) p.parameter->frozen = true;
-    device_x = copies(x, sets), y = zeros<T>(dy.shape(), sets);
-    if (part == Part::data) device_dy = copies(dy, sets), dx = zeros<T>(shape, sets);
-    for (int i = 0; i < sets; ++i) {
-      passes.push_back(std::make_unique<ventral::Pass<Cuda>>(ventral::Mode::training));
-      forward(i);
-    }
-    const Tensor<float> host_x = x.template cast<float>(), host_dy = dy.template cast<float>();
-    Tensor<float> host_y(dy.shape());
-    ventral::Pass<Cpu> pass(ventral::Mode::training);
-    on_host.forward(host_x, host_y, pass);
-    if (part == Part::data) {
-      expected = Tensor<float>(shape);
-      TensorRef<float> host_dx = expected;
-      on_host.backward(host_x, host_y, host_dy, &host_dx, pass);
-    } else {
-      expected = std::move(host_y);
-    }
-  }
-  void forward(int set) { layer.forward(of(device_x, set), of(y, set), *passes[static_cast<std::size_t>(set)]); }
-  void backward(int set) {
-    TensorRef<T, Cuda> gradient = of(dx, set);
-    layer.backward(of(device_x, set), of(y, set), of(device_dy, set), &gradient, *passes[static_cast<std::size_t>(set)]);
-  }
-};
-
-/// Adds forward and backward of a layer, each with its traffic in bytes.
-template <class OnDevice, class OnHost>
-void add_layer(Program& program, const std::string& name, const OnDevice& on_device, const OnHost& on_host, Shape shape, double forward_bytes,
-               double backward_bytes, double allowed) {
-  using T = typename OnDevice::Scalar;
-  for (const Part part : {Part::forward, Part::data}) {
-    const bool forward = part == Part::forward;
-    const double bytes = forward ? forward_bytes : backward_bytes;
-    program.add(ventral::concat(name, forward ? "/forward/" : "/data/", name_of(shape), "/", type_name<T>), {.bytes = bytes}, [=] {
-      const int sets = sets_for(bytes);
-      const auto l = std::make_shared<Layer<OnDevice, OnHost>>(on_device, on_host, shape, part, sets);
-      Contest c;
-      c.sets = sets;
-      Check right = check<T>(
-          forward ? "y" : "dx", forward ? of(l->y, 0) : of(l->dx, 0), [l](Index i) { return static_cast<double>(l->expected[i]); }, allowed);
-      right.samples = shape.size();
-      c.ours = {"ventral", [=](int set) { forward ? l->forward(set) : l->backward(set); }, {right}};
-      c.reference = copy_side(bytes, sets);
-      return c;
-    });
-  }
-}
-
-/// The same for a layer template, made for the device and for the CPU from the same options.
-template <class T, template <class, class> class L, class... Options>
-void add_layer(Program& program, const std::string& name, Shape shape, double forward_bytes, double backward_bytes, double allowed, const Options&... options) {
-  add_layer(program, name, L<T, Cuda>(options...), L<float, Cpu>(options...), shape, forward_bytes, backward_bytes, allowed);
-}
-
-const Shape lenet{64, 6, 28, 28}, alex{64, 96, 55, 55}, res{64, 64, 56, 56};
+Shape lenet{64, 6, 28, 28}, alex{64, 96, 55, 55}, res{64, 64, 56, 56};  // smaller with --scale tiny
 
 void add_activations(Program& program) {
   const auto relu = [&]<class T>(T, Shape shape) {
@@ -157,6 +64,7 @@ void add_activations(Program& program) {
   };
   relu(0.0f, lenet), relu(0.0f, res), relu(bfloat16(0), res);
   add_layer<float, ventral::Tanh>(program, "tanh", res, 2 * bytes_of<float>(res), 3 * bytes_of<float>(res), tolerance<float>, ventral::TanhOptions{});
+  add_layer<float, ventral::Sigmoid>(program, "sigmoid", res, 2 * bytes_of<float>(res), 3 * bytes_of<float>(res), tolerance<float>);
 }
 
 void add_sum(Program& program) {
@@ -206,6 +114,7 @@ void add_norms(Program& program) {
 int main(int argc, char** argv) {
   using namespace bench::device;
   Program program(argc, argv, "cuda_memory", "a copy of as many bytes within the device; the ratio is the share of its rate");
+  if (program.tiny()) lenet = {2, 3, 5, 7}, alex = {1, 7, 9, 7}, res = {2, 4, 6, 5};
   add_copies(program);
   add_launches(program);
   add_activations(program);

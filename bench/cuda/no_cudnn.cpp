@@ -5,10 +5,21 @@ namespace bench::cudnn {
 std::string version() { return {}; }
 
 template <class T>
-Step<T> fastest(const Convolution&, Part) {
+std::vector<Way<T>> searched(const Convolution&, Part, ventral::Math) {
   throw ventral::Error("built without cuDNN");
 }
-template Step<float> fastest<float>(const Convolution&, Part);
-template Step<ventral::bfloat16> fastest<ventral::bfloat16>(const Convolution&, Part);
+template <class T>
+std::vector<Way<T>> planned(const Convolution&, Part, ventral::Math) {
+  return {};
+}
+template std::vector<Way<float>> searched<float>(const Convolution&, Part, ventral::Math);
+template std::vector<Way<ventral::bfloat16>> searched<ventral::bfloat16>(const Convolution&, Part, ventral::Math);
+template std::vector<Way<float>> planned<float>(const Convolution&, Part, ventral::Math);
+template std::vector<Way<ventral::bfloat16>> planned<ventral::bfloat16>(const Convolution&, Part, ventral::Math);
+
+device::Rivals<float> pooling(const Pooling&) { return {}; }
+device::Rivals<float> response_norm(const ResponseNorm&) { return {}; }
+device::Rivals<float> activation(const Shape&, Function) { return {}; }
+device::Side softmax_pair(const device::Sets<float>&) { return {}; }
 
 }  // namespace bench::cudnn

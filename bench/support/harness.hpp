@@ -95,6 +95,11 @@ struct Rival {
   Summary ratio;  ///< its time / our time: above 1, ours is faster
 };
 
+/// Something else to write to the file of results: a name, and its value as JSON.
+struct Fact {
+  std::string name, value;
+};
+
 /// What a case gave. Ratios are taken round by round, then summarized, so that they survive drift of the machine's speed.
 struct Result {
   std::string name;
@@ -108,6 +113,7 @@ struct Result {
   std::vector<Rival> others = {};   ///< the other references, the fastest first
   int threads = 1;
   double efficiency = 0;  ///< our rate for each thread / that at the first number of threads; 0 where this is the first
+  std::vector<Fact> facts = {};
 };
 
 /// A benchmark program: `int main(int argc, char** argv) { bench::Program p(argc, argv, "pool2d"); p.add(...); return p.run(); }`

@@ -18,6 +18,7 @@ constexpr const char* usage =
     "  --cold          every run finds its arrays in memory, not in a cache; with one thread\n"
     "  --json FILE     also write the results to FILE; bench/plot draws them\n"
     "  --list          print the names of the cases and stop\n"
+    "%s"
     "  --help          print this and stop\n"
     "Columns: docs/benchmarks.md\n";
 
@@ -47,13 +48,13 @@ std::vector<int> thread_counts(const char* program, std::string_view option, con
 
 }  // namespace
 
-Options read_options(int argc, char** argv, const char* title) {
+Options read_options(int argc, char** argv, const char* title, const char* more) {
   Options o;
   o.thread_counts = {std::max(1, static_cast<int>(std::thread::hardware_concurrency()))};
   for (int i = 1; i < argc; ++i) {
     const std::string_view option = argv[i];
     if (option == "--help") {
-      std::printf(usage, argv[0], title);
+      std::printf(usage, argv[0], title, more);
       std::exit(0);
     }
     if (option == "--list") {

@@ -3,7 +3,7 @@
 
 namespace bench {
 
-/// Reads the command line. --help prints the usage and ends the program with 0, a wrong option with 2.
-Options read_options(int argc, char** argv, const char* title);
+/// Reads the command line; `more` are usage lines of options that the program has taken out before. --help prints the usage and ends the program with 0, a wrong option with 2.
+Options read_options(int argc, char** argv, const char* title, const char* more = "");
 
 }  // namespace bench

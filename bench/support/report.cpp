@@ -37,15 +37,6 @@ Rate rate(const Work& work, double seconds) {
   return {work.flop / seconds * 1e-9, "GFLOP/s"};
 }
 
-std::string quoted(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
-}
-
 void write(std::FILE* f, const char* name, const Summary& s) {
   std::fprintf(f, ", \"%s\": {\"median\": %.6g, \"mad\": %.6g, \"q1\": %.6g, \"q3\": %.6g}", name, s.median, s.deviation, s.low, s.high);
 }
@@ -56,7 +47,20 @@ void write(std::FILE* f, const Rival& r, const char* separator) {
   std::fprintf(f, "}");
 }
 
+void write(std::FILE* f, const std::vector<Fact>& facts) {
+  for (const Fact& fact : facts) std::fprintf(f, ", %s: %s", quoted(fact.name).c_str(), fact.value.c_str());
+}
+
 }  // namespace
+
+std::string quoted(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += static_cast<unsigned char>(c) < ' ' ? ' ' : c;
+  }
+  return out + "\"";
+}
 
 Setting describe(std::string title, int threads) {
 #if defined(__clang__)
@@ -98,9 +102,11 @@ void write_json(const std::string& path, const Setting& s, const std::vector<Res
   const std::string partial = path + ".partial";
   std::FILE* f = std::fopen(partial.c_str(), "w");
   ventral::require<ventral::FileError>(f != nullptr, "cannot write ", partial);
-  std::fprintf(f, "{\n  \"title\": %s,\n  \"cold\": %s,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s,\n  \"results\": [",
+  std::fprintf(f, "{\n  \"title\": %s,\n  \"cold\": %s,\n  \"processor\": %s,\n  \"simd\": %s,\n  \"compiler\": %s,\n  \"reference\": %s",
                quoted(s.title).c_str(), s.cold ? "true" : "false", quoted(s.processor).c_str(), quoted(s.simd).c_str(), quoted(s.compiler).c_str(),
                quoted(s.reference).c_str());
+  write(f, s.facts);
+  std::fprintf(f, ",\n  \"results\": [");
   const char* separator = "\n";
   for (const Result& r : results) {
     const Rate speed = rate(r.work, r.seconds.median);
@@ -115,6 +121,7 @@ void write_json(const std::string& path, const Setting& s, const std::vector<Res
       for (const Rival& other : r.others) write(f, other, ", ");
       std::fprintf(f, "]");
     }
+    write(f, r.facts);
     std::fprintf(f, "}");
     separator = ",\n";
   }
