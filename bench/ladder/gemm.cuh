@@ -280,9 +280,10 @@ inline void gemm_tensor(Stream stream, const Product& p) {
 }
 
 /// The product's: more stages, tiles chosen by shape, k cut into parts where c has too few tiles, epilogues; tf32 where the caller allows it.
-template <Precision precision>
+template <ventral::Math math>
 void gemm_product(Stream stream, const Product& p) {
-  gemm_epilogue<float, precision>(stream, p.m, p.n, p.k, 1.0f, {p.a, p.k}, {p.b, p.n}, 0.0f, p.c, p.n, {});
+  stream.math = math;
+  ventral::gpu::gemm<float>(stream, p.m, p.n, p.k, 1.0f, {p.a, p.k}, {p.b, p.n}, 0.0f, p.c, p.n);
 }
 
 }  // namespace bench::ladder

@@ -14,9 +14,9 @@ std::vector<Rung<Product>> gemm_rungs() {
           {"registers", "8 x 8 results for each thread", gemm_register_tile},
           {"vectors", "16 bytes at a time", gemm_vectors},
           {"async", "copies run beside the arithmetic", gemm_async},
-          {"product", "ventral's own, exact", gemm_product<Precision::exact>},
+          {"product", "ventral's own, exact", gemm_product<ventral::Math::exact>},
           {"tensor", "mma.sync in tf32", gemm_tensor, true},
-          {"product-tf32", "ventral's own, tf32", gemm_product<Precision::tf32>, true}};
+          {"product-tf32", "ventral's own, tf32", gemm_product<ventral::Math::tf32>, true}};
 }
 
 std::vector<Rung<Convolution>> convolution_rungs() {
