@@ -73,13 +73,16 @@ void add_convolution(Program& program) {
   program.add("convolution/cudnn", {.flop = flop}, [=] {
     const auto e = exercise();
     Contest c{.ours = side(e, e->steps.size() - 1), .reference = {}, .sets = sets};
+    std::vector<float> bias(static_cast<std::size_t>(w[0]));  // which cuDNN leaves out
+    Cuda::copy_to_host(bias.data(), e->input(2, 0), bias.size() * sizeof(float));
+    const auto expected = [=](Index i) { return e->expected().y[i] - static_cast<double>(bias[static_cast<std::size_t>(i / y.product(2, 4) % w[0])]); };
     try {
-      const auto step = cudnn::fastest<float>({x, w, y, 1, 2, 1}, Part::forward);
-      const auto run = [=](int set) { step(e->input(0, set), e->input(1, set), e->output(set)); };
-      std::vector<float> bias(static_cast<std::size_t>(w[0]));  // which cuDNN leaves out
-      Cuda::copy_to_host(bias.data(), e->input(2, 0), bias.size() * sizeof(float));
-      const auto expected = [=](Index i) { return e->expected().y[i] - static_cast<double>(bias[static_cast<std::size_t>(i / y.product(2, 4) % w[0])]); };
-      c.reference = {"cuDNN", run, {check<float>("y", e->y, expected, 1e-2)}};  // Winograd's and Fourier's ways round more
+      for (const Way<float>& way : cudnn::searched<float>({x, w, y, 1, 2, 1}, Part::forward))
+        c.others.push_back({.name = "cuDNN",
+                            .run = [=](int set) { way.run(e->input(0, set), e->input(1, set), e->output(set)); },
+                            .checks = {check<float>("y", e->y, expected, 1e-2)},  // Winograd's and Fourier's ways round more
+                            .algorithm = way.algorithm,
+                            .workspace = way.workspace});
     } catch (const ventral::Error& error) {
       c.reference.name = error.what();
     }
