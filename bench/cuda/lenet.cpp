@@ -1,10 +1,12 @@
-// Training steps of LeNet-5 (forward, loss, backward, SGD with momentum) on the GPU; the reference is the same on the CPU. Images are in the memory of each.
+// Training steps of LeNet-5 (forward, loss, backward, SGD with momentum) on the GPU; the reference is the same on the CPU, and of captured steps the same
+// steps queued one by one. Images are in the memory of each.
 // Both sides start from the same weights, and their first losses must agree before anything is timed.
 #include "ventral/models/lenet.hpp"
 
 #include <cmath>
 
 #include "cuda/data.hpp"
+#include "ventral/capture.hpp"
 #include "ventral/loss.hpp"
 #include "ventral/optimizer.hpp"
 
@@ -14,7 +16,7 @@ namespace {
 using namespace ventral;
 
 constexpr double rate_of_check = 0.05, rate_of_timing = 1e-6;  // the latter leaves the weights, and so the work, as they are
-constexpr int batches = 8;
+constexpr int batch_count = 8;
 
 Tensor<std::int32_t> random_labels(Index batch, std::uint64_t seed) {
   Tensor<std::int32_t> labels({batch});
@@ -28,7 +30,7 @@ class Training {
  public:
   explicit Training(Index batch)
       : net_(lenet5<float, Space>({.seed = 7})), optimizer_(net_.parameters(), {.rate = rate_of_check, .momentum = 0.9}), dy_({batch, 10}) {
-    for (std::uint64_t i = 0; i < batches; ++i) {
+    for (std::uint64_t i = 0; i < batch_count; ++i) {
       x_.push_back(random_numbers<float>({batch, 1, 28, 28}, i, 0, 1).template to<Space>());
       labels_.push_back(random_labels(batch, i).template to<Space>());
     }
@@ -51,6 +53,32 @@ class Training {
   Tensor<float, Space> dy_;
   std::vector<Tensor<float, Space>> x_;
   std::vector<Tensor<std::int32_t, Space>> labels_;
+};
+
+/// The same steps as one CUDA graph each, on data that stay on the device.
+class Captured {
+ public:
+  explicit Captured(Index batch)
+      : net_(lenet5<float, Cuda>({.seed = 7})),
+        optimizer_(net_.parameters(), {.rate = rate_of_check, .momentum = 0.9}),
+        data_(random_numbers<float>({batch_count * batch, 1, 28, 28}, 0, 0, 1).to<Cuda>(), random_labels(batch_count * batch, 0).to<Cuda>()),
+        step_(net_.capture_step(loss_, optimizer_, data_, {.batch = batch})) {}
+  void step() { step_.run(); }
+  /// Throws Error unless the loss falls within two epochs.
+  void check() {
+    step();
+    const double first = step_.loss();
+    for (int i = 0; i < 2 * batch_count; ++i) step();
+    require(step_.loss() < first, "the loss of captured steps did not fall: ", first, " to ", step_.loss());
+    optimizer_.set_rate(rate_of_timing);
+  }
+
+ private:
+  Sequential<float, Cuda> net_;
+  SGD<float, Cuda> optimizer_;
+  SoftmaxCrossEntropy<float, Cuda> loss_;
+  ResidentData<float, std::int32_t, Cuda> data_;
+  CapturedStep<float, Cuda, SoftmaxCrossEntropy<float, Cuda>> step_;
 };
 
 /// Takes five steps on the first batch on both sides. Throws Error when the losses differ by more than 1e-4, relative to the loss or the tenth of the first, or
@@ -80,9 +108,20 @@ int main(int argc, char** argv) {
       compare_losses(*ours, *theirs);
       ours->set_rate(rate_of_timing), theirs->set_rate(rate_of_timing);
       Contest c;
-      c.sets = batches;
+      c.sets = batch_count;
       c.ours = {"Cuda", [ours](int set) { static_cast<void>(ours->step(set)); }, {}};
       c.reference = {"Cpu", [theirs](int set) { static_cast<void>(theirs->step(set)); }, {}};
+      return c;
+    });
+    program.add(concat("train-captured/b", batch), {.items = static_cast<double>(batch)}, [=] {
+      const auto captured = std::make_shared<Captured>(batch);
+      captured->check();
+      const auto plain = std::make_shared<Training<Cuda>>(batch);
+      plain->set_rate(rate_of_timing);
+      Contest c;
+      c.sets = batch_count;
+      c.ours = {"captured", [captured](int) { captured->step(); }, {}};
+      c.reference = {"the same steps, queued", [plain](int set) { static_cast<void>(plain->step(set)); }, {}};
       return c;
     });
   }
