@@ -86,7 +86,7 @@ TEST_CASE("provider: without the library an error says what to link") {
   auto net = small_network();
   CHECK_THROWS_WITH_AS(net.provider(Provider::cudnn), doctest::Contains("link the CMake target ventral::cudnn"), CudaError);
   CHECK(!net.provider());
-  CHECK_THROWS_AS(gpu::UseProvider(Provider::cudnn), CudaError);
+  CHECK_THROWS_AS(gpu::UseProvider{Provider::cudnn}, CudaError);
   CHECK(Cuda::stream().provider == Provider::ventral);
   net.provider(Provider::ventral);
   CHECK(lenet5<float>().provider(Provider::cudnn).provider() == Provider::cudnn);  // the CPU has its own kernels, whatever is asked
