@@ -88,7 +88,7 @@ bool add_rivals(Contest& c, const Rivals<T>& rivals, const std::shared_ptr<L>& l
   for (const auto& [algorithm, run] : rivals(part)) {
     Check right = check<T>("result", of(*results, 0), [l](Index i) { return static_cast<double>(l->expected[i]); }, allowed);
     c.others.push_back({"cuDNN",
-                        [=](int set) {
+                        [=, run = run](int set) {
                           run({of(l->device_x, set).data(), of(l->y, set).data(), forward ? nullptr : of(l->device_dy, set).data(), of(*results, set).data()});
                         },
                         {right},
