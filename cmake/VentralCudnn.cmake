@@ -2,13 +2,13 @@
 # versioned names alone.
 set(VENTRAL_CUDNN AUTO CACHE STRING "ventral::cudnn, the kernels of cuBLAS and cuDNN behind ventral's layers: ON, OFF, or AUTO to have it where they are found")
 set(ventral_with_cudnn OFF)
-if(ventral_with_cuda AND VENTRAL_CUDNN)
+if(ventral_with_cuda)  # the benchmarks look for them, too
   find_path(VENTRAL_CUBLAS_INCLUDE_DIR cublas_v2.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   find_library(VENTRAL_CUBLAS_LIBRARY NAMES cublas libcublas.so.13 libcublas.so.12 HINTS "${CUDAToolkit_LIBRARY_DIR}")
   find_path(VENTRAL_CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
   find_library(VENTRAL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS "${CUDAToolkit_LIBRARY_DIR}")
   mark_as_advanced(VENTRAL_CUBLAS_INCLUDE_DIR VENTRAL_CUBLAS_LIBRARY VENTRAL_CUDNN_INCLUDE_DIR VENTRAL_CUDNN_LIBRARY)
-  if(VENTRAL_CUBLAS_INCLUDE_DIR AND VENTRAL_CUBLAS_LIBRARY AND VENTRAL_CUDNN_INCLUDE_DIR AND VENTRAL_CUDNN_LIBRARY)
+  if(VENTRAL_CUDNN AND VENTRAL_CUBLAS_INCLUDE_DIR AND VENTRAL_CUBLAS_LIBRARY AND VENTRAL_CUDNN_INCLUDE_DIR AND VENTRAL_CUDNN_LIBRARY)
     set(ventral_with_cudnn ON)
   endif()
 endif()

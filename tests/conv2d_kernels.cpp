@@ -278,3 +278,59 @@ TEST_CASE("convolution kernels: more blocks than a launch may have") {
   check_outcome<float>(e, {.kernel = gemm, .launch_blocks = 3});
   check_outcome<float>(e, {.kernel = ConvKernel::direct, .launch_blocks = 5});
 }
+
+TEST_CASE("convolution kernels: winograd where it is asked for and pays") {
+  const Experiment<float> e({{.in = 20, .out = 40, .kernel = 3, .padding = 1}, {2, 20, 9, 8}});
+  const Outcome<float> forced(e, {.kernel = ConvKernel::winograd}), ordinary(e, {}), chosen(e, {.winograd = true});
+  CHECK(test::relative_error(forced.y, e.y) < tolerance<float>);
+  CHECK(test::relative_error(forced.dx, e.dx) < tolerance<float>);
+  CHECK_FALSE(same_bits(forced.y, ordinary.y));  // off by default
+  CHECK_FALSE(same_bits(forced.dx, ordinary.dx));
+  CHECK(same_bits(chosen.y, forced.y));
+  CHECK(same_bits(chosen.dx, ordinary.dx));  // 20 rows are too few
+  CHECK(same_bits(Outcome<float>(e, {.winograd = true, .winograd_rows = 20}).dx, forced.dx));
+  CHECK(same_bits(Outcome<float>(e, {.winograd = true, .winograd_channels = 21}).y, ordinary.y));
+  {
+    const Cuda::UseMath use(Math::tf32);
+    CHECK(same_bits(Outcome<float>(e, {.winograd = true}).y, Outcome<float>(e, {}).y));  // tensor cores are faster
+    CHECK(same_bits(Outcome<float>(e, {.tensor_cores = false, .winograd = true}).y, forced.y));
+  }
+  const auto x = e.x.to<Cuda>(), w = e.w.to<Cuda>(), b = e.b.to<Cuda>();
+  OnCuda<float> y(e.y.shape());
+  CHECK_FALSE(gpu::winograd());
+  gpu::set_winograd(true);
+  gpu::conv2d_forward<float>(Cuda::stream(), e.plan, 1, x, w, b, y);
+  gpu::set_winograd(false);
+  CHECK(same_bits(y.to<Cpu>(), forced.y));
+}
+
+TEST_CASE("convolution kernels: what winograd does not compute, or not well, others do") {
+  const auto computes = [](const Conv2dOptions& o, Index batch, Index size) {
+    const WindowPlan plan = place({o.kernel, o.stride, o.padding, o.dilation}, size, size, "test");
+    return gpu::detail::winograd_computes(gpu::detail::ConvSizes(plan, o.groups, {batch, o.in, size, size}, {batch, o.out, plan.h.out, plan.w.out}));
+  };
+  CHECK(computes({.in = 3, .out = 5, .kernel = 3, .padding = 1}, 2, 7));
+  CHECK_FALSE(computes({.in = 3, .out = 5, .kernel = {3, 5}}, 2, 7));
+  CHECK_FALSE(computes({.in = 3, .out = 5, .kernel = 3, .stride = {1, 2}}, 2, 7));
+  CHECK_FALSE(computes({.in = 3, .out = 5, .kernel = 3, .dilation = 2}, 2, 7));
+  CHECK_FALSE(computes({.in = 4, .out = 4, .kernel = 3, .groups = 2}, 2, 7));
+  CHECK_FALSE(computes({.in = 3, .out = 5, .kernel = 3}, 2, 3));                      // the whole image: a linear layer
+  CHECK_FALSE(computes({.in = 64, .out = 64, .kernel = 3, .padding = 1}, 670, 224));  // 64-bit positions
+  for (const Setting& s : settings())
+    if (s.options.in < 9) check_outcome<float>(Experiment<float>(s), {.kernel = ConvKernel::winograd});
+  const Experiment<float> small({{.in = 20, .out = 40, .kernel = 3, .padding = 1}, {2, 20, 3, 3}});  // 7 of 16 outputs of its patches lie beyond the edge
+  CHECK(same_bits(Outcome<float>(small, {.winograd = true}).y, Outcome<float>(small, {}).y));
+  const Experiment<float> e(settings()[9]);
+  check_outcome<float>(e, {.kernel = ConvKernel::winograd, .wide_index = true});
+  check_outcome<double>(Experiment<double>({{.in = 3, .out = 5, .kernel = 3}, {2, 3, 7, 6}}), {.kernel = ConvKernel::winograd});
+}
+
+TEST_CASE("convolution kernels: rounding error of winograd and of the others") {
+  for (const Index channels : {32, 128, 512}) {
+    const Experiment<float> e({{.in = channels, .out = 8, .kernel = 3, .padding = 1}, {1, channels, 8, 8}});
+    const auto error = [&](ConvKernel kernel) { return test::relative_error(Outcome<float>(e, {.kernel = kernel}).y, e.y); };
+    const double winograd = error(ConvKernel::winograd), product = error(gemm);
+    MESSAGE(concat(channels, " channels: F(2x2,3x3) ", winograd, ", direct ", error(ConvKernel::direct), ", implicit GEMM ", product));
+    CHECK(winograd < 1.5 * product);
+  }
+}

@@ -176,6 +176,12 @@ TEST_CASE("DivisiveNorm: Cuda agrees with the CPU on awkward shapes") {
         check(learned(o, per_channel), x, dy, 1e-12);
         if (per_channel) check(learned(o, per_channel), x.cast<float>(), dy.cast<float>(), 1e-5);
       }
+  for (const Shape& shape : {Shape{3, 1, 2, 3}, Shape{1, 2, 1, 1}, Shape{2, 3, 5, 1}, Shape{1, 6, 1, 300}, Shape{1, 37, 3, 7}, Shape{2, 70, 5, 5}})  // windows known to the compiler
+    for (const Index per_channel : {Index{0}, shape[1]})
+      for (const auto& o : {DivisiveNormOptions{.channels = 5, .k = 2, .alpha = 0.5, .beta = 0.75}, {.channels = 5, .k = 0, .alpha = 5, .beta = 0.5, .exponent = 1, .threshold = 1}}) {
+        INFO(to_string(shape) << " per channel " << per_channel);
+        check(learned(o, per_channel), test::random_tensor<float>(shape, 5, 0.4), test::random_tensor<float>(shape, 6), 1e-5);
+      }
   check(learned({.channels = {170, 90}}), test::random_tensor<double>({1, 300, 2, 1}), test::random_tensor<double>({1, 300, 2, 1}, 2), 1e-12);
   check(learned({.channels = 5}), test::random_tensor<double>({3, 9, 2, 3, 5}), test::random_tensor<double>({3, 9, 2, 3, 5}, 2), 1e-12);
   check(learned({.channels = 5}), test::random_tensor<double>({9, 6}), test::random_tensor<double>({9, 6}, 2), 1e-12);

@@ -22,6 +22,7 @@ if(VENTRAL_CUDA STREQUAL "EMULATED")  # some steps on the emulator, and everythi
   ventral_expect(example.01_perceptron_cuda 01_perceptron 0 "device: cuda: emulated.*XOR with a hidden layer 4 of 4" --device cuda)
   ventral_expect(example.02_convolution_cuda 02_convolution 0 "device: cuda: emulated.*result: 19 25 37 43" --device cuda)
   ventral_expect(example.03_lenet_cuda 03_lenet 0 "device: cuda: emulated.*test accuracy" --device cuda --train 32 --epochs 1 --batch 16 --test 40 --out "${PROJECT_BINARY_DIR}/example_03_cuda")
+  ventral_expect(example.03_lenet_stream 03_lenet 0 "device: cuda: emulated.*test accuracy" --device cuda --capture --stream --augment --train 56 --epochs 1 --batch 16 --test 40 --out "${PROJECT_BINARY_DIR}/example_03_stream")
   ventral_expect(example.03_lenet_capture 03_lenet 0 "device: cuda: emulated.*test accuracy" --device cuda --capture --train 56 --epochs 1 --batch 16 --test 40 --out "${PROJECT_BINARY_DIR}/example_03_capture")
 endif()
 if(NOT ventral_with_cuda)

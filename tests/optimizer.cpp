@@ -316,6 +316,24 @@ TEST_CASE_TEMPLATE("gradient clipping", Space, VENTRAL_TEST_SPACES) {
   CHECK(a.gradient.template to<Cpu>()[0] == 0);
 }
 
+TEST_CASE_TEMPLATE("agree: the norm of many arrays, of several chunks, of one element and of none", T, float, double) {
+  std::vector<Tensor<T>> host;
+  std::vector<Tensor<T, Cuda>> there;
+  std::vector<TensorRef<const T, Cuda>> refs;
+  double expected = 0;
+  for (Index i = 0; i < 30; ++i) {
+    host.push_back(test::random_tensor<T>({i == 7 ? 0 : i == 9 ? 5000 : i * i + 1}));
+    there.push_back(host.back().template to<Cuda>());
+    for (const T v : host.back()) expected += static_cast<double>(v) * static_cast<double>(v);
+  }
+  for (const auto& t : there) refs.push_back(t.ref());
+  CHECK(squared_norm(Cuda::stream(), refs) == doctest::Approx(expected).epsilon(1e-13));
+  refs.resize(1);
+  CHECK(squared_norm(Cuda::stream(), refs) == doctest::Approx(static_cast<double>(host[0][0]) * static_cast<double>(host[0][0])));
+  refs.clear();
+  CHECK(squared_norm(Cuda::stream(), refs) == 0);
+}
+
 TEST_CASE_TEMPLATE("L-BFGS: a quadratic and Rosenbrock's valley", Space, VENTRAL_TEST_SPACES) {
   Parameter<double, Space> x(Shape{1}), y(Shape{2}), still(Shape{3});
   still.frozen = true;

@@ -1,5 +1,6 @@
 #include "ventral/layers/pool2d.hpp"
 
+#include <cstring>
 #include <vector>
 
 #include "agreement.hpp"

@@ -58,7 +58,7 @@ TEST_CASE_TEMPLATE("softmax: large numbers, infinities, NaN", Space, VENTRAL_TES
   CHECK(out[0] == 0);
   CHECK(out[1] == 0.5f);
   for (const float v : softmax(Tensor<float>({4, 2}, {NAN, 1, 1, NAN, INFINITY, 1, -INFINITY, -INFINITY}))) CHECK(std::isnan(v));
-  for (const Index n : {20, 1100})  // lines that a warp and a block of threads share
+  for (const Index n : {20, 1100, 17000})  // lines that a warp and blocks of threads share
     for (const Index at : {Index{0}, n / 2, n - 1}) {
       auto line = test::random_tensor<float>({1, n});
       line[at] = NAN;
@@ -71,7 +71,7 @@ TEST_CASE_TEMPLATE("softmax: Cuda agrees with Cpu, for lines of one thread, a wa
     test::check_agreement<T>([&]<class U, class Space> { return Softmax<U, Space>({.axis = axis}); }, shape);
     test::check_agreement<T>([&]<class U, class Space> { return LogSoftmax<U, Space>({.axis = axis}); }, shape);
   };
-  for (const Index n : {1, 2, 10, 31, 33, 1000, 1024, 1025, 2600}) check({3, n}, 1);
+  for (const Index n : {1, 2, 10, 31, 32, 33, 128, 129, 1000, 1024, 1025, 4096, 4097, 12289, 40000}) check({3, n}, 1);
   check({300, 3}, 1);
   check({3, 10, 5}, 1);     // strided: more lines than numbers in them
   check({2, 70, 3}, 1);     // fewer
@@ -87,7 +87,7 @@ TEST_CASE_TEMPLATE("softmax: 16-bit numbers agree with float", T, bfloat16, half
 }
 
 TEST_CASE("softmax on Cuda: in place, empty input") {
-  for (const Shape& shape : {Shape{2, 5}, Shape{2, 50}, Shape{2, 1100}}) {
+  for (const Shape& shape : {Shape{2, 5}, Shape{2, 50}, Shape{2, 1100}, Shape{1, 17000}}) {
     const auto x = test::random_tensor<float>(shape);
     Softmax<float> softmax;
     LogSoftmax<float> logs;

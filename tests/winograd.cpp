@@ -14,6 +14,9 @@ namespace {
 struct Problem {
   Index images, channels, height, width, outputs;
   Padding padding;
+  Index window = 3;
+
+  WindowPlan plan() const { return place({window, 1, padding, 1}, height, width, "test"); }
 };
 
 const Problem problems[] = {
@@ -30,6 +33,18 @@ const Problem problems[] = {
     {2, 4, 10, 6, 9, {0, 1, 2, 3}},
     {1, 2, 21, 18, 1, 1},
     {16, 16, 14, 14, 16, 1},
+    {1, 150, 5, 3, 200, 1},  // weight gradient in panels
+    {17, 150, 2, 3, 200, 1},
+    {1, 1, 5, 5, 1, 0, 5},
+    {1, 1, 1, 1, 1, 2, 5},
+    {2, 3, 7, 9, 4, 2, 5},
+    {17, 17, 6, 6, 33, 2, 5},
+    {33, 2, 5, 12, 2, 4, 5},
+    {3, 35, 9, 5, 14, 1, 5},
+    {4, 2, 8, 6, 7, 6, 5},
+    {2, 4, 10, 7, 9, {0, 1, 2, 5}, 5},
+    {16, 16, 14, 14, 16, 2, 5},
+    {2, 230, 3, 3, 131, 2, 5},  // in panels
 };
 const Epilogue::Pool pools[] = {Epilogue::Pool::none, Epilogue::Pool::max, Epilogue::Pool::mean};
 
@@ -81,8 +96,8 @@ struct Reference {
         for (Index i = 0; i < plan.h.out; ++i)
           for (Index j = 0; j < plan.w.out; ++j)
             for (Index c = 0; c < p.channels; ++c)
-              for (Index q = 0; q < 3; ++q)
-                for (Index r = 0; r < 3; ++r) {
+              for (Index q = 0; q < p.window; ++q)
+                for (Index r = 0; r < p.window; ++r) {
                   const Index s = plan.h.origin(i) + q, t = plan.w.origin(j) + r;
                   if (s >= 0 && s < p.height && t >= 0 && t < p.width) body(n, o, i, j, c, s, t, q, r);
                 }
@@ -127,8 +142,8 @@ struct Trial {
   Reference reference;
 
   Trial(const Problem& problem, const Epilogue& epilogue)
-      : p(problem), e(epilogue), plan(place({3, 1, p.padding, 1}, p.height, p.width, "test")), x(test::random_tensor<float>({p.images, p.channels, p.height, p.width}, 1)),
-        w(test::random_tensor<float>({p.outputs, p.channels, 3, 3}, 2)), b(test::random_tensor<float>({p.outputs}, 3)), dy(test::random_tensor<float>(y_shape(), 4)),
+      : p(problem), e(epilogue), plan(p.plan()), x(test::random_tensor<float>({p.images, p.channels, p.height, p.width}, 1)),
+        w(test::random_tensor<float>({p.outputs, p.channels, p.window, p.window}, 2)), b(test::random_tensor<float>({p.outputs}, 3)), dy(test::random_tensor<float>(y_shape(), 4)),
         reference(p, plan, e, x, w, b, dy) {}
   Shape y_shape() const {
     const Index size = e.pool == Epilogue::Pool::none ? 1 : 2;
@@ -136,7 +151,7 @@ struct Trial {
   }
 
   void check(Format in, Format out) const {
-    const std::string what = concat(p.images, "x", p.channels, "x", p.height, "x", p.width, " to ", p.outputs, ", relu ", e.relu, ", pool ",
+    const std::string what = concat(p.images, "x", p.channels, "x", p.height, "x", p.width, " to ", p.outputs, ", window ", p.window, ", relu ", e.relu, ", pool ",
                                     static_cast<int>(e.pool), ", ", to_string(in), " to ", to_string(out));
     CAPTURE(what);
     const auto x_in = in_format(x, in), dy_in = in_format(dy, out);
@@ -163,10 +178,12 @@ TEST_CASE("winograd: results and gradients, all formats and epilogues") {
   for (const Problem& p : problems)
     for (const bool relu : {false, true})
       for (const auto pool : pools) {
-        const WindowPlan plan = place({3, 1, p.padding, 1}, p.height, p.width, "test");
+        const WindowPlan plan = p.plan();
         if (pool != Epilogue::Pool::none && (plan.h.out < 2 || plan.w.out < 2)) continue;
+        if (p.channels > 100 && !(relu && pool == Epilogue::Pool::max)) continue;  // the largest take long
         const Trial trial(p, {relu, pool, {}});
         for (const auto choice : {cpu::Winograd::f4, cpu::Winograd::f2}) {
+          if (choice == cpu::Winograd::f2 && p.window == 5) continue;
           const Choice use(choice);
           CAPTURE(static_cast<int>(choice));
           trial.check(Format::blocks, Format::blocks);
@@ -197,22 +214,26 @@ TEST_CASE("winograd: gradients that are not wanted, and empty tensors") {
 
 TEST_CASE("winograd: the same bits for any number of threads") {
   const int threads = cpu::threads();
-  const WindowPlan plan = place({3, 1, 1, 1}, 13, 10, "test");
-  const Epilogue e{true, Epilogue::Pool::max, {}};
-  const Shape x_shape{37, 6, 13, 10}, y_shape{37, 9, 6, 5};
-  const auto x = test::random_tensor<float>(x_shape, 1), w = test::random_tensor<float>({9, 6, 3, 3}, 2), b = test::random_tensor<float>({9}, 3),
-             dy = test::random_tensor<float>(y_shape, 4);
-  Tensor<float> before[4];
-  for (const int n : {1, 2, 5}) {
-    cpu::set_threads(n);
-    Tensor<float> result[] = {Tensor<float>(y_shape), Tensor<float>(x_shape), Tensor<float>(w.shape()), Tensor<float>(b.shape())};
-    auto winners = Tensor<unsigned char>::uninitialized(y_shape, Format::blocks);
-    cpu::winograd_forward<float>({}, plan, x, w, b, e, winners, result[0]);
-    Out<float> dx = result[1].ref(), dw = result[2].ref(), db = result[3].ref();
-    cpu::winograd_backward_fused<float>({}, plan, x, w, result[0], winners, dy, e, &dx, &dw, &db);
-    for (int i = 0; i < 4; ++i) {
-      if (n > 1) CHECK(std::memcmp(result[i].data(), before[i].data(), static_cast<std::size_t>(result[i].size()) * sizeof(float)) == 0);
-      before[i] = std::move(result[i]);
+  struct Shapes {
+    Shape x, w, y;
+  };
+  for (const Shapes& s : {Shapes{{37, 6, 13, 10}, {9, 6, 3, 3}, {37, 9, 6, 5}}, Shapes{{3, 150, 5, 4}, {200, 150, 3, 3}, {3, 200, 2, 2}}}) {
+    const WindowPlan plan = place({3, 1, 1, 1}, s.x[2], s.x[3], "test");
+    const Epilogue e{true, Epilogue::Pool::max, {}};
+    const auto x = test::random_tensor<float>(s.x, 1), w = test::random_tensor<float>(s.w, 2), b = test::random_tensor<float>({s.w[0]}, 3),
+               dy = test::random_tensor<float>(s.y, 4);
+    Tensor<float> before[4];
+    for (const int n : {1, 2, 5}) {
+      cpu::set_threads(n);
+      Tensor<float> result[] = {Tensor<float>(s.y), Tensor<float>(s.x), Tensor<float>(w.shape()), Tensor<float>(b.shape())};
+      auto winners = Tensor<unsigned char>::uninitialized(s.y, Format::blocks);
+      cpu::winograd_forward<float>({}, plan, x, w, b, e, winners, result[0]);
+      Out<float> dx = result[1].ref(), dw = result[2].ref(), db = result[3].ref();
+      cpu::winograd_backward_fused<float>({}, plan, x, w, result[0], winners, dy, e, &dx, &dw, &db);
+      for (int i = 0; i < 4; ++i) {
+        if (n > 1) CHECK(std::memcmp(result[i].data(), before[i].data(), static_cast<std::size_t>(result[i].size()) * sizeof(float)) == 0);
+        before[i] = std::move(result[i]);
+      }
     }
   }
   cpu::set_threads(threads);
@@ -253,6 +274,7 @@ TEST_CASE("winograd: where it pays, and the switch") {
   CHECK(weight_pays({64, 64, 14, 14}, 64));
   CHECK(weight_pays({16, 128, 56, 56}, 256));
   CHECK_FALSE(weight_pays({64, 8, 28, 28}, 8));
+  CHECK(cpu::winograd_weight_pays(place({5, 1, 2}, 7, 7, "test"), 1, {16, 48, 7, 7}, 128));
   CHECK_FALSE(weight_pays({64, 3, 28, 28}, 64));
   CHECK_FALSE(weight_pays({0, 64, 14, 14}, 64));
   CHECK_FALSE(pays(same, {64, 1, 28, 28}, 32));
@@ -261,30 +283,38 @@ TEST_CASE("winograd: where it pays, and the switch") {
   CHECK_FALSE(pays(same, {0, 64, 14, 14}, 64));
   CHECK_FALSE(pays({3, 2, 1}, {64, 64, 14, 14}, 64));
   CHECK_FALSE(pays({3, 1, 2, 2}, {64, 64, 14, 14}, 64));
-  CHECK_FALSE(pays({5, 1, 2}, {64, 64, 14, 14}, 64));
+  CHECK(pays({5, 1, 2}, {64, 64, 14, 14}, 64));
+  CHECK_FALSE(pays({5, 1, 2}, {64, 1, 28, 28}, 6));
+  CHECK_FALSE(pays({5, 2, 2}, {64, 64, 14, 14}, 64));
+  CHECK_FALSE(pays({7, 1, 3}, {64, 64, 14, 14}, 64));
+  CHECK_FALSE(pays({{3, 5}, 1, 0}, {64, 64, 14, 14}, 64));
   CHECK_FALSE(pays({{3, 1}, 1, 0}, {64, 64, 14, 14}, 64));
   CHECK_FALSE(pays(same, {64, 64, 14, 14}, 64, 2));
   cpu::set_winograd(f2);
   CHECK(pays(same, {64, 64, 14, 14}, 64));
+  CHECK_FALSE(pays({5, 1, 2}, {64, 64, 14, 14}, 64));
   cpu::set_winograd(off);
   CHECK_FALSE(pays(same, {64, 64, 14, 14}, 64));
+  CHECK_FALSE(pays({5, 1, 2}, {64, 64, 14, 14}, 64));
 }
 
 TEST_CASE("winograd: rounding error against double") {
-  for (const Index channels : {32, 128}) {
-    const Problem p{1, channels, 8, 8, 8, 1};
-    const WindowPlan plan = place({3, 1, 1, 1}, 8, 8, "test");
-    const Shape y_shape{1, p.outputs, 8, 8};
-    const auto x = test::random_tensor<float>({1, channels, 8, 8}, 1), w = test::random_tensor<float>({p.outputs, channels, 3, 3}, 2),
-               dy = test::random_tensor<float>(y_shape, 3);
-    Tensor<float> b({p.outputs}), y(y_shape);
-    const Reference reference(p, plan, {}, x, w, b, dy);
-    for (const auto choice : {cpu::Winograd::f2, cpu::Winograd::f4}) {
-      const Choice use(choice);
-      cpu::winograd_forward<float>({}, plan, x, w, b, {}, {}, y);
-      const double error = test::relative_error(y, reference.y);
-      MESSAGE(channels, " channels, F(", choice == cpu::Winograd::f2 ? 2 : 4, "): ", error);
-      CHECK(error < (choice == cpu::Winograd::f2 ? 1e-6 : 4e-6));
+  for (const Index channels : {32, 128})
+    for (const Index window : {3, 5}) {
+      const Problem p{1, channels, 8, 8, 8, window / 2, window};
+      const Shape y_shape{1, p.outputs, 8, 8};
+      const auto x = test::random_tensor<float>({1, channels, 8, 8}, 1), w = test::random_tensor<float>({p.outputs, channels, window, window}, 2),
+                 dy = test::random_tensor<float>(y_shape, 3);
+      Tensor<float> b({p.outputs}), y(y_shape);
+      const Reference reference(p, p.plan(), {}, x, w, b, dy);
+      for (const auto choice : {cpu::Winograd::f2, cpu::Winograd::f4}) {
+        if (choice == cpu::Winograd::f2 && window == 5) continue;
+        const Choice use(choice);
+        cpu::winograd_forward<float>({}, p.plan(), x, w, b, {}, {}, y);
+        const double error = test::relative_error(y, reference.y);
+        const Index tile = cpu::detail::winograd_tile(window);
+        MESSAGE(channels, " channels, F(", tile, "x", tile, ",", window, "x", window, "): ", error);
+        CHECK(error < (choice == cpu::Winograd::f2 ? 1e-6 : 4e-6));
+      }
     }
-  }
 }

@@ -1,4 +1,4 @@
-// Convolutions of LeNet-5, a small MNIST network, AlexNet, VGG and ResNet, as in bench/conv2d.cpp, and of convnet-benchmarks: forward, gradient by the input, gradient by the weights; float exactly and in tf32, bfloat16. FLOP are those of the direct sum. The reference is cuDNN with the fastest of the
+// Convolutions of LeNet-5, a small MNIST network, AlexNet, VGG and ResNet, as in bench/conv2d.cpp, and of convnet-benchmarks: forward, gradient by the input, gradient by the weights; float exactly, by Winograd's kernel and in tf32, bfloat16; some with bias, ReLU and pooling in the same kernel. FLOP are those of the direct sum. The reference is cuDNN with the fastest of the
 // algorithms of its search and of the plans of its graph API, strict where ours is.
 #include "ventral/layers/conv2d.hpp"
 
@@ -19,30 +19,33 @@ struct Place {
   const char* name;
   Index batch, in, size, out, kernel, stride, padding, groups;
   bool on_tensor_cores = false;  ///< whether tf32 and bfloat16 have rows, too
+  bool fused = false;            ///< and bias, ReLU and pooling in one with it
 
+  /// Whether Winograd's kernel computes it, and takes it by its own rule.
+  bool by_winograd() const { return kernel == 3 && stride == 1 && groups == 1 && std::min(in, out) > 32; }
   Index across() const { return (size + 2 * padding - kernel) / stride + 1; }
   Shape x() const { return {batch, in, size, size}; }
   Shape w() const { return {out, in / groups, kernel, kernel}; }
   Shape y() const { return {batch, out, across(), across()}; }
 };
-const Place places[] = {{"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1, true},
-                        {"vgg3", 8, 128, 56, 256, 3, 1, 1, 1, true},
+const Place places[] = {{"alexconv2", 16, 64, 27, 192, 5, 1, 2, 1, true, true},
+                        {"vgg3", 8, 128, 56, 256, 3, 1, 1, 1, true, true},
                         {"res1x1", 16, 256, 56, 64, 1, 1, 0, 1, true},
                         {"alexconv1", 16, 3, 227, 96, 11, 4, 0, 1, true},
-                        {"stem7x7", 16, 3, 224, 64, 7, 2, 3, 1, true},
+                        {"stem7x7", 16, 3, 224, 64, 7, 2, 3, 1, true, true},
                         {"convnet-L1-b32", 32, 3, 128, 96, 11, 1, 0, 1, true},
                         {"convnet-L2-b8", 8, 64, 64, 128, 9, 1, 0, 1, true},
                         {"convnet-L3-b32", 32, 128, 32, 128, 9, 1, 0, 1, true},
                         {"convnet-L4-b128", 128, 128, 16, 128, 7, 1, 0, 1, true},
                         {"convnet-L5-b128", 128, 384, 13, 384, 3, 1, 0, 1, true},
                         {"res3x3", 16, 64, 56, 64, 3, 1, 1, 1, true},
-                        {"lenetC1", 64, 1, 32, 6, 5, 1, 0, 1},
+                        {"lenetC1", 64, 1, 32, 6, 5, 1, 0, 1, false, true},
                         {"lenetC3", 64, 6, 14, 16, 5, 1, 0, 1},
-                        {"mnist32", 64, 32, 28, 32, 3, 1, 1, 1, true},
+                        {"mnist32", 64, 32, 28, 32, 3, 1, 1, 1, true, true},
                         {"c64-14", 64, 64, 14, 64, 3, 1, 1, 1},
                         {"mnist-first", 64, 1, 28, 32, 3, 1, 1, 1},
                         {"dw3x3", 16, 128, 56, 128, 3, 1, 1, 128}};
-const Place tiny_places[] = {{"tiny3x3", 2, 3, 7, 5, 3, 1, 1, 1, true}, {"tiny20", 1, 8, 6, 20, 3, 1, 1, 1, true}, {"tiny5x5s2", 1, 4, 9, 2, 5, 2, 2, 2}, {"tiny1x1", 1, 1, 1, 1, 1, 1, 0, 1}};
+const Place tiny_places[] = {{"tiny3x3", 2, 3, 7, 5, 3, 1, 1, 1, true, true}, {"tiny20", 1, 8, 6, 20, 3, 1, 1, 1, true, true}, {"tiny40", 2, 34, 7, 40, 3, 1, 1, 1}, {"tiny5x5s2", 1, 4, 9, 2, 5, 2, 2, 2}, {"tiny1x1", 1, 1, 1, 1, 1, 1, 0, 1}};
 
 /// One pass on its arrays: forward (x, w, y), data (w, dy, dx), weights (x, dy, dw).
 template <class T>
@@ -50,15 +53,17 @@ struct Convolution {
   Place p;
   Part part;
   Math math;
+  bool winograd;
   ventral::WindowPlan plan;
   Tensor<T> first, second;
   Sets<T> a, b, ours, theirs;
   double set_bytes = 0;
 
-  Convolution(const Place& place, Part pass, Math how)
+  Convolution(const Place& place, Part pass, Math how, bool by_winograd = false)
       : p(place),
         part(pass),
         math(how),
+        winograd(by_winograd),
         plan(ventral::place({p.kernel, p.stride, p.padding}, p.size, p.size, "conv2d")),
         first(random_numbers<T>(pass == Part::data ? p.w() : p.x(), 1)),
         second(random_numbers<T>(pass == Part::forward ? p.w() : p.y(), 2)) {
@@ -70,6 +75,7 @@ struct Convolution {
 
   void run(int set) {
     const typename Cuda::UseMath use(math);
+    ventral::gpu::set_winograd(winograd);
     const Tensor<T, Cuda>&u = of(a, set), &v = of(b, set);
     if (part == Part::forward) conv2d_forward<T>(Cuda::stream(), plan, p.groups, u, v, {}, of(ours, set));
     if (part == Part::data) conv2d_backward_input<T>(Cuda::stream(), plan, p.groups, u, v, of(ours, set));
@@ -138,12 +144,12 @@ void add_references(Contest& c, const std::shared_ptr<Convolution<T>>& p, const 
 }
 
 template <class T>
-void add(Program& program, const Place& place, Part part, bool with_cudnn, Math math = Math::exact) {
+void add(Program& program, const Place& place, Part part, bool with_cudnn, Math math = Math::exact, bool winograd = false) {
   const char* pass = part == Part::forward ? "forward" : part == Part::data ? "data" : "weights";
   const double flop = 2 * static_cast<double>(place.y().size()) * static_cast<double>(place.w().size() / place.out);
   const double bytes = bytes_of<T>(place.x()) + bytes_of<T>(place.w()) + bytes_of<T>(place.y());
-  program.add(ventral::concat(place.name, "/", pass, "/", type_name<T>, suffix_of(math)), {.flop = flop, .bytes = bytes}, [=] {
-    const auto p = std::make_shared<Convolution<T>>(place, part, math);
+  program.add(ventral::concat(place.name, "/", pass, "/", type_name<T>, suffix_of(math), winograd ? "-winograd" : ""), {.flop = flop, .bytes = bytes}, [=] {
+    const auto p = std::make_shared<Convolution<T>>(place, part, math, winograd);
     const auto element = [p](Index i) { return p->element(i); };
     const double start = part == Part::weights ? 1 : NAN;
     Contest c;
@@ -153,6 +159,64 @@ void add(Program& program, const Place& place, Part part, bool with_cudnn, Math 
     c.ours = {"ventral", [p](int set) { p->run(set); }, {check<T>("result", of(p->ours, 0), element, tolerance_of<T>(math), start)}};
     const double allowed = std::max(1e-2, tolerance<T>);  // Winograd's and Fourier's ways round more
     if (with_cudnn) add_references(c, p, check<T>("result", of(p->theirs, 0), element, allowed, start));
+    return c;
+  });
+}
+
+/// y = relu(x * w + b), or its largest of each two by two, in one kernel; theirs one operation after another.
+template <class T>
+struct Fused {
+  Convolution<T> whole;  ///< without bias, of which y is used as theirs
+  ventral::Epilogue epilogue{.relu = true};
+  Tensor<T> bias;
+  Shape shape;
+  Sets<T> b, ours, theirs;
+
+  Fused(const Place& p, bool pool, Math math) : whole(p, Part::forward, math), bias(random_numbers<T>({p.out}, 3)), shape(p.y()) {
+    if (pool) {
+      epilogue.pool = ventral::Epilogue::Pool::max;
+      epilogue.window = ventral::place({.kernel = 2, .stride = 2}, p.across(), p.across(), "pool");
+      shape = {p.batch, p.out, p.across() / 2, p.across() / 2};
+    }
+    const int sets = static_cast<int>(whole.a.size());
+    b = copies(bias, sets), ours = zeros<T>(shape, sets), theirs = zeros<T>(shape, sets);
+  }
+  bool pools() const { return epilogue.pool != ventral::Epilogue::Pool::none; }
+  void run(int set) {
+    const typename Cuda::UseMath use(whole.math);
+    ventral::gpu::set_winograd(false);
+    conv2d_forward_fused<T>(Cuda::stream(), whole.plan, whole.p.groups, of(whole.a, set), of(whole.b, set), of(b, set), epilogue, {}, of(ours, set));
+  }
+  double element(Index i) const {
+    const Index n = shape[3], column = i % n, row = i / n % n, plane = i / (n * n), across = whole.p.across(), step = pools() ? 2 : 1;
+    double largest = 0;  // relu's
+    for (Index r = row * step; r < (row + 1) * step; ++r)
+      for (Index c = column * step; c < (column + 1) * step; ++c)
+        largest = std::max(largest, whole.element((plane * across + r) * across + c) + static_cast<double>(bias[plane % whole.p.out]));
+    return largest;
+  }
+};
+
+template <class T>
+void add_fused(Program& program, const Place& place, bool pool, bool with_cudnn, Math math = Math::exact) {
+  const double flop = 2 * static_cast<double>(place.y().size()) * static_cast<double>(place.w().size() / place.out);
+  const double bytes = bytes_of<T>(place.x()) + bytes_of<T>(place.w()) + bytes_of<T>(place.y()) / (pool ? 4 : 1);
+  program.add(ventral::concat(place.name, pool ? "/fused-relu-pool/" : "/fused-relu/", type_name<T>, suffix_of(math)), {.flop = flop, .bytes = bytes}, [=] {
+    const auto p = std::make_shared<Fused<T>>(place, pool, math);
+    const auto element = [p](Index i) { return p->element(i); };
+    Contest c;
+    c.sets = static_cast<int>(p->ours.size());
+    c.arithmetic = arithmetic_of<T>(math);
+    c.set_bytes = p->whole.set_bytes;
+    c.ours = {"ventral", [p](int set) { p->run(set); }, {check<T>("result", of(p->ours, 0), element, tolerance_of<T>(math))}};
+    if (!with_cudnn) return c;
+    const std::shared_ptr<Convolution<T>> convolution(p, &p->whole);
+    add_references(c, convolution, check<T>("result", of(pool ? p->theirs : p->whole.theirs, 0), element, std::max(1e-2, tolerance<T>)));
+    for (Side& side : c.others)
+      side.run = [p, convolve = side.run, end = cudnn::ending<T>(place.y())](int set) {
+        convolve(set);
+        end(of(p->b, set).data(), of(p->whole.theirs, set).data(), p->pools() ? of(p->theirs, set).data() : nullptr);
+      };
     return c;
   });
 }
@@ -167,12 +231,21 @@ int main(int argc, char** argv) {
   const bool with_cudnn = !reference.empty();
   Program program(argc, argv, "cuda_conv2d", with_cudnn ? reference + ", the fastest of its search and of its graph API's plans, NCHW; float without TF32 but for rows of tf32" : "");
   const std::span<const Place> wanted = program.tiny() ? std::span<const Place>(tiny_places) : std::span<const Place>(places);
-  for (const auto part : {bench::Part::forward, bench::Part::data, bench::Part::weights})
+  const auto add_all = [&](auto add_one, const Place& place) {
+    add_one(float(), place, Math::exact);
+    if (!place.on_tensor_cores) return;
+    add_one(float(), place, Math::tf32);
+    add_one(bfloat16(), place, Math::exact);
+  };
+  for (const auto part : {bench::Part::forward, bench::Part::data, bench::Part::weights}) {
     for (const Place& place : wanted) {
-      add<float>(program, place, part, with_cudnn);
-      if (!place.on_tensor_cores) continue;
-      add<float>(program, place, part, with_cudnn, Math::tf32);
-      add<bfloat16>(program, place, part, with_cudnn);
+      add_all([&]<class T>(T, const Place& p, Math math) { add<T>(program, p, part, with_cudnn, math); }, place);
+      if (place.by_winograd() && part != bench::Part::weights) add<float>(program, place, part, with_cudnn, Math::exact, true);
     }
+    if (part != bench::Part::forward) continue;
+    for (const bool pool : {true, false})
+      for (const Place& place : wanted)
+        if (place.fused) add_all([&]<class T>(T, const Place& p, Math math) { add_fused<T>(program, p, pool, with_cudnn, math); }, place);
+  }
   return program.run();
 }

@@ -1,13 +1,9 @@
 # Benchmarks on a GPU: bench/cuda/X.cpp is a program bench_cuda_X. cuBLAS and cuDNN, where they are found, are the reference; only the files of their
-# names see their headers. A machine may have the library under its versioned name alone.
-find_path(VENTRAL_CUBLAS_INCLUDE_DIR cublas_v2.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-find_library(VENTRAL_CUBLAS_LIBRARY NAMES cublas libcublas.so.13 libcublas.so.12 HINTS "${CUDAToolkit_LIBRARY_DIR}")
+# names see their headers. cmake/VentralCudnn.cmake has looked for them.
 get_filename_component(cublas_folder "${VENTRAL_CUBLAS_LIBRARY}" DIRECTORY)
 find_path(VENTRAL_CUBLASLT_INCLUDE_DIR cublasLt.h HINTS "${VENTRAL_CUBLAS_INCLUDE_DIR}")
 find_library(VENTRAL_CUBLASLT_LIBRARY NAMES cublasLt libcublasLt.so.13 libcublasLt.so.12 HINTS "${cublas_folder}")
-find_path(VENTRAL_CUDNN_INCLUDE_DIR cudnn.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
-find_library(VENTRAL_CUDNN_LIBRARY NAMES cudnn libcudnn.so.9 HINTS "${CUDAToolkit_LIBRARY_DIR}")
-mark_as_advanced(VENTRAL_CUBLAS_INCLUDE_DIR VENTRAL_CUBLAS_LIBRARY VENTRAL_CUBLASLT_INCLUDE_DIR VENTRAL_CUBLASLT_LIBRARY VENTRAL_CUDNN_INCLUDE_DIR VENTRAL_CUDNN_LIBRARY)
+mark_as_advanced(VENTRAL_CUBLASLT_INCLUDE_DIR VENTRAL_CUBLASLT_LIBRARY)
 
 add_library(ventral_bench_cuda STATIC ${cuda_harness} cuda/graph.cpp cuda/machine.cpp cuda/ceilings.cu support/no_torch.cpp ${support})
 set_target_properties(ventral_bench_cuda PROPERTIES CUDA_ARCHITECTURES "${ventral_program_architecture}")

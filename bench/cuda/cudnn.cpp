@@ -1,5 +1,4 @@
-#include <cudnn.h>
-
+#include "cuda/cudnn_handle.hpp"
 #include "cuda/reference.hpp"
 
 namespace bench::cudnn {
@@ -8,18 +7,6 @@ namespace {
 
 constexpr std::size_t most_workspace = std::size_t{4} << 30;
 constexpr std::size_t most_ways = 3;
-
-void require(cudnnStatus_t status, const char* call) { ventral::require(status == CUDNN_STATUS_SUCCESS, call, ": ", cudnnGetErrorString(status)); }
-
-/// The library's state, made at the first call and left to the end of the program.
-cudnnHandle_t handle() {
-  static const cudnnHandle_t made = [] {
-    cudnnHandle_t h = nullptr;
-    require(cudnnCreate(&h), "cudnnCreate");
-    return h;
-  }();
-  return made;
-}
 
 /// The descriptors of a convolution and the memory that its algorithm asks for.
 struct Plan {
@@ -101,7 +88,6 @@ std::vector<Way<T>> searched(const Convolution& convolution, Part part, ventral:
   const bool strict = single && math != ventral::Math::tf32;
   const auto p = std::make_shared<Plan>(convolution, single ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16);
   p->use(strict ? CUDNN_FMA_MATH : CUDNN_TENSOR_OP_MATH);
-  require(cudnnSetStream(handle(), static_cast<cudaStream_t>(ventral::Cuda::stream().handle)), "cudnnSetStream");
   static constexpr float zero = 0, one = 1;
   if (part == Part::forward) {
     const auto choices = search<cudnnConvolutionFwdAlgoPerf_t>(*p, [&](int most, int* found, auto* list) {

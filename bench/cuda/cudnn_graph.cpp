@@ -1,9 +1,8 @@
 // Convolutions by cuDNN's graph API, https://docs.nvidia.com/deeplearning/cudnn/backend/latest/: a tensor, a convolution, a graph of one operation, the engine
 // configurations that the heuristic names, and an execution plan of each.
-#include <cudnn.h>
-
 #include <algorithm>
 
+#include "cuda/cudnn_handle.hpp"
 #include "cuda/reference.hpp"
 
 namespace bench::cudnn {
@@ -12,18 +11,6 @@ namespace {
 
 constexpr std::int64_t most_workspace = std::int64_t{4} << 30;
 constexpr std::int64_t most_ways = 8;
-
-void require(cudnnStatus_t status, const char* call) { ventral::require(status == CUDNN_STATUS_SUCCESS, call, ": ", cudnnGetErrorString(status)); }
-
-/// The library's state, made at the first call and left to the end of the program.
-cudnnHandle_t handle() {
-  static const cudnnHandle_t made = [] {
-    cudnnHandle_t h = nullptr;
-    require(cudnnCreate(&h), "cudnnCreate");
-    return h;
-  }();
-  return made;
-}
 
 /// A descriptor of the graph API; copies are the same one.
 class Descriptor {
@@ -156,7 +143,6 @@ void run(const Descriptor& plan, const std::vector<const void*>& pointers, void*
 template <class T>
 std::vector<Way<T>> planned(const Convolution& convolution, Part part, ventral::Math math) {
   constexpr bool single = std::is_same_v<T, float>;
-  require(cudnnSetStream(handle(), static_cast<cudaStream_t>(ventral::Cuda::stream().handle)), "cudnnSetStream");
   const Descriptor graph = graph_of(convolution, part, single ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16);
   const auto workspace = std::make_shared<Tensor<unsigned char, ventral::Cuda>>();
   std::vector<Way<T>> ways;

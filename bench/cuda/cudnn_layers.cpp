@@ -1,6 +1,5 @@
 // Layers by cuDNN's descriptors of single operations.
-#include <cudnn.h>
-
+#include "cuda/cudnn_handle.hpp"
 #include "cuda/reference.hpp"
 
 namespace bench::cudnn {
@@ -12,19 +11,6 @@ using Runs = std::vector<std::pair<std::string, std::function<void(const Arrays<
 
 constexpr float zero = 0, one = 1;
 
-void require(cudnnStatus_t status, const char* call) { ventral::require(status == CUDNN_STATUS_SUCCESS, call, ": ", cudnnGetErrorString(status)); }
-
-/// The library's state, made at the first call and left to the end of the program.
-cudnnHandle_t handle() {
-  static const cudnnHandle_t made = [] {
-    cudnnHandle_t h = nullptr;
-    require(cudnnCreate(&h), "cudnnCreate");
-    return h;
-  }();
-  require(cudnnSetStream(made, static_cast<cudaStream_t>(ventral::Cuda::stream().handle)), "cudnnSetStream");
-  return made;
-}
-
 /// A descriptor that is destroyed with its last copy.
 template <class D>
 std::shared_ptr<std::remove_pointer_t<D>> made(cudnnStatus_t (*create)(D*), cudnnStatus_t (*destroy)(D)) {
@@ -32,14 +18,31 @@ std::shared_ptr<std::remove_pointer_t<D>> made(cudnnStatus_t (*create)(D*), cudn
   require(create(&d), "cudnnCreate...Descriptor");
   return {d, [destroy](D p) { static_cast<void>(destroy(p)); }};
 }
-auto images(const Shape& x) {
+auto images(const Shape& x, cudnnDataType_t type = CUDNN_DATA_FLOAT) {
   auto d = made(cudnnCreateTensorDescriptor, cudnnDestroyTensorDescriptor);
   const auto number = [&](int i) { return static_cast<int>(x[i]); };
-  require(cudnnSetTensor4dDescriptor(d.get(), CUDNN_TENSOR_NCHW, CUDNN_DATA_FLOAT, number(0), number(1), number(2), number(3)), "cudnnSetTensor4dDescriptor");
+  require(cudnnSetTensor4dDescriptor(d.get(), CUDNN_TENSOR_NCHW, type, number(0), number(1), number(2), number(3)), "cudnnSetTensor4dDescriptor");
   return d;
 }
 
 }  // namespace
+
+template <class T>
+std::function<void(const T*, T*, T*)> ending(const Shape& shape) {
+  constexpr cudnnDataType_t type = std::is_same_v<T, float> ? CUDNN_DATA_FLOAT : CUDNN_DATA_BFLOAT16;
+  const auto y = images(shape, type), b = images({1, shape[1], 1, 1}, type), half = images({shape[0], shape[1], shape[2] / 2, shape[3] / 2}, type);
+  const auto relu = made(cudnnCreateActivationDescriptor, cudnnDestroyActivationDescriptor);
+  const auto window = made(cudnnCreatePoolingDescriptor, cudnnDestroyPoolingDescriptor);
+  require(cudnnSetActivationDescriptor(relu.get(), CUDNN_ACTIVATION_RELU, CUDNN_PROPAGATE_NAN, 0), "cudnnSetActivationDescriptor");
+  require(cudnnSetPooling2dDescriptor(window.get(), CUDNN_POOLING_MAX, CUDNN_PROPAGATE_NAN, 2, 2, 0, 0, 2, 2), "cudnnSetPooling2dDescriptor");
+  return [=](const T* bias, T* values, T* pooled) {
+    require(cudnnAddTensor(handle(), &one, b.get(), bias, &one, y.get(), values), "cudnnAddTensor");
+    require(cudnnActivationForward(handle(), relu.get(), &one, y.get(), values, &zero, y.get(), values), "cudnnActivationForward");
+    if (pooled) require(cudnnPoolingForward(handle(), window.get(), &one, y.get(), values, &zero, half.get(), pooled), "cudnnPoolingForward");
+  };
+}
+template std::function<void(const float*, float*, float*)> ending<float>(const Shape&);
+template std::function<void(const ventral::bfloat16*, ventral::bfloat16*, ventral::bfloat16*)> ending<ventral::bfloat16>(const Shape&);
 
 device::Rivals<float> pooling(const Pooling& p) {
   return [p](Part part) -> Runs {

@@ -1,12 +1,15 @@
 // Training steps of LeNet-5 (forward, loss, backward, SGD with momentum) on the GPU; the reference is the same on the CPU, and of captured steps the same
-// steps queued one by one. Images are in the memory of each.
+// steps queued one by one. Images are in the memory of each; or on the GPU as bytes, or streamed to it: the reference is then a captured step on floats there.
 // Both sides start from the same weights, and their first losses must agree before anything is timed.
 #include "ventral/models/lenet.hpp"
 
 #include <cmath>
+#include <numeric>
+#include <optional>
 
 #include "cuda/data.hpp"
 #include "ventral/capture.hpp"
+#include "ventral/data/streamed.hpp"
 #include "ventral/loss.hpp"
 #include "ventral/optimizer.hpp"
 
@@ -55,30 +58,61 @@ class Training {
   std::vector<Tensor<std::int32_t, Space>> labels_;
 };
 
-/// The same steps as one CUDA graph each, on data that stay on the device.
+Dataset random_digits(Index n) {
+  Dataset data;
+  data.images = Tensor<std::uint8_t>({n, 1, 28, 28});
+  data.labels = random_labels(n, 0);
+  data.classes = 10;
+  Random random(1);
+  for (std::uint8_t& pixel : data.images) pixel = static_cast<std::uint8_t>(random.below(256));
+  return data;
+}
+
+enum class Images { floats, bytes, streamed };
+
+/// The same steps as one CUDA graph each, on data that stay on the device, or are streamed to it.
 class Captured {
  public:
-  explicit Captured(Index batch)
+  Captured(Index batch, Images images)
       : net_(lenet5<float, Cuda>({.seed = 7})),
         optimizer_(net_.parameters(), {.rate = rate_of_check, .momentum = 0.9}),
-        data_(random_numbers<float>({batch_count * batch, 1, 28, 28}, 0, 0, 1).to<Cuda>(), random_labels(batch_count * batch, 0).to<Cuda>()),
-        step_(net_.capture_step(loss_, optimizer_, data_, {.batch = batch})) {}
-  void step() { step_.run(); }
+        digits_(random_digits(batch_count * batch)),
+        source_(digits_),
+        order_(static_cast<std::size_t>(digits_.size())),
+        data_(images == Images::floats ? Data::of(source_) : Data::bytes_of(source_)) {
+    std::iota(order_.begin(), order_.end(), Index{0});
+    if (images == Images::streamed) streamed_.emplace(source_, batch);
+    step_.emplace(net_, loss_, optimizer_, streamed_ ? streamed_->data() : data_, CaptureOptions{.batch = batch});
+  }
+  void step() {
+    if (streamed_ && streamed_->next() == 0) {
+      streamed_->start(order_);
+      step_->follow();
+      streamed_->next();
+    }
+    step_->run();
+    if (streamed_) streamed_->done();
+  }
   /// Throws Error unless the loss falls within two epochs.
   void check() {
     step();
-    const double first = step_.loss();
+    const double first = step_->loss();
     for (int i = 0; i < 2 * batch_count; ++i) step();
-    require(step_.loss() < first, "the loss of captured steps did not fall: ", first, " to ", step_.loss());
+    require(step_->loss() < first, "the loss of captured steps did not fall: ", first, " to ", step_->loss());
     optimizer_.set_rate(rate_of_timing);
   }
 
  private:
+  using Data = ResidentData<float, std::int32_t, Cuda>;
   Sequential<float, Cuda> net_;
   SGD<float, Cuda> optimizer_;
   SoftmaxCrossEntropy<float, Cuda> loss_;
-  ResidentData<float, std::int32_t, Cuda> data_;
-  CapturedStep<float, Cuda, SoftmaxCrossEntropy<float, Cuda>> step_;
+  Dataset digits_;
+  ImageSource<float> source_;
+  std::vector<Index> order_;
+  Data data_;
+  std::optional<StreamedBatches<float, std::int32_t, Cuda, ImageSource<float>>> streamed_;
+  std::optional<CapturedStep<float, Cuda, SoftmaxCrossEntropy<float, Cuda>>> step_;
 };
 
 /// Takes five steps on the first batch on both sides. Throws Error when the losses differ by more than 1e-4, relative to the loss or the tenth of the first, or
@@ -114,7 +148,7 @@ int main(int argc, char** argv) {
       return c;
     });
     program.add(concat("train-captured/b", batch), {.items = static_cast<double>(batch)}, [=] {
-      const auto captured = std::make_shared<Captured>(batch);
+      const auto captured = std::make_shared<Captured>(batch, Images::floats);
       captured->check();
       const auto plain = std::make_shared<Training<Cuda>>(batch);
       plain->set_rate(rate_of_timing);
@@ -124,6 +158,17 @@ int main(int argc, char** argv) {
       c.reference = {"the same steps, queued", [plain](int set) { static_cast<void>(plain->step(set)); }, {}};
       return c;
     });
+    for (const Images images : {Images::bytes, Images::streamed}) {
+      program.add(concat(images == Images::bytes ? "train-captured-bytes/b" : "train-captured-streamed/b", batch), {.items = static_cast<double>(batch)}, [=] {
+        const auto captured = std::make_shared<Captured>(batch, images), resident = std::make_shared<Captured>(batch, Images::floats);
+        captured->check(), resident->check();
+        Contest c;
+        c.sets = batch_count;
+        c.ours = {images == Images::bytes ? "images as bytes" : "images streamed as bytes", [captured](int) { captured->step(); }, {}};
+        c.reference = {"images as floats on the GPU", [resident](int) { resident->step(); }, {}};
+        return c;
+      });
+    }
   }
   return program.run();
 }

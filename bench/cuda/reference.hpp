@@ -62,6 +62,11 @@ std::vector<Way<T>> searched(const Convolution& convolution, Part part, ventral:
 template <class T>
 std::vector<Way<T>> planned(const Convolution& convolution, Part part, ventral::Math math = ventral::Math::exact);
 
+/// What follows a convolution, by cuDNN's single operations: the bias [C] is added to y [N,C,H,W], which is rectified in place; its largest of each two by two
+/// go to `pooled`, unless null. Empty where cuDNN was not found. Written in cudnn_layers.cpp.
+template <class T>
+std::function<void(const T* bias, T* y, T* pooled)> ending(const Shape& y);
+
 /// Layers of cuDNN in float, NCHW, on the arrays of a Layer; empty where cuDNN was not found. Written in cudnn_layers.cpp.
 struct Pooling {
   Shape x;

@@ -21,7 +21,7 @@ const Sizes shapes[] = {{8192, 8192, 8192}, {4096, 4096, 4096}, {2048, 2048, 204
                         {64, 120, 400},     {120, 400, 64},     {16, 4096, 4096},   {1, 1000, 4096},    {96, 363, 100000}, {256, 1152, 25088}};
 
 std::string text(const GemmTuning& t) {
-  constexpr const char* kernels[] = {"naive", "tiled", "register_tiled", "tensor"};
+  constexpr const char* kernels[] = {"naive", "tiled", "register_tiled", "tensor", "hopper"};
   return ventral::concat("{GemmKernel::", kernels[static_cast<int>(t.kernel)], ", GemmTile::", t.tile == GemmTile::large ? "large" : "small", ", ", t.parts, "}");
 }
 
@@ -30,6 +30,7 @@ template <class T, Math math>
 std::vector<GemmTuning> candidates(const Sizes& s) {
   std::vector<GemmTuning> all;
   constexpr auto fast = gpu::tensor_multiplies<T, math> ? GemmKernel::tensor : GemmKernel::register_tiled;
+  if (gpu::tensor_multiplies<T, math> && math != Math::tf32x3) all.push_back({GemmKernel::hopper});  // on other GPUs the same as tensor
   for (Index parts = 1; parts <= 64 && (parts == 1 || s.k / parts >= 64); parts *= 2) {
     if (s.m * s.n * parts > Index{1} << 28) break;
     all.push_back({fast, GemmTile::small, parts}), all.push_back({fast, GemmTile::large, parts});

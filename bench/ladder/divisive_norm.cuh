@@ -114,7 +114,7 @@ inline void norm_vectors(Stream stream, const Normalization& p) { norm_walk<4, A
 /// Bound by: memory, 8 bytes for each number, and by how much of it is under way.
 inline void norm_roots(Stream stream, const Normalization& p) { norm_walk<4, ShortPower>(stream, p, 16); }
 
-/// The product's: boxes over channels, rows and columns, any exponent, sums kept for backward. For channels a walk too, with the window in shared memory.
+/// The product's: boxes over channels, rows and columns, any exponent, sums kept for backward. Five channels: segments and roots, one pixel a thread.
 inline void norm_product(Stream stream, const Normalization& p) {
   const ventral::DivisiveRule rule{{{p.reach, p.reach}, 1, 1}};
   const ventral::Shape shape{p.images, p.channels, p.pixels};

@@ -279,6 +279,31 @@ inline void gemm_tensor(Stream stream, const Product& p) {
          vectors_fit(p.b, p.n));
 }
 
+/// b the other way round, in squares of 32 x 32.
+VENTRAL_BOUNDED_KERNEL(256) void gemm_turn_kernel(Index rows, Index columns, const float* from, float* to) {
+  using Row = float[33];
+  VENTRAL_SHARED(Row, square, 32);
+  const Index across = (columns + 31) / 32, row = blockIdx.x / across * 32, column = blockIdx.x % across * 32;
+  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
+  for (int i = y; i < 32; i += 8) square[i][x] = element(from, rows, columns, row + i, column + x);
+  __syncthreads();
+  for (int i = y; i < 32; i += 8)
+    if (column + i < columns && row + x < rows) to[(column + i) * rows + row + x] = square[x][i];
+}
+
+/// Warpgroups and the copy engine (Hopper only; elsewhere the product's tf32): a thread asks for boxes of a and b, which the engine brings into a ring of four
+/// stages; two warpgroups multiply 64 x 256 results each by wgmma, which reads both operands from shared memory. b is turned first: of tf32 wgmma takes rows
+/// along k only. Saves: no thread loads, rounds or waits for operands; 8/170 bytes. Bound by: the tensor cores. It is ventral's own: gemm_hopper.cuh.
+inline void gemm_warpgroups(Stream stream, const Product& p) {
+  auto turned = ventral::Tensor<float, gpu::Space>::uninitialized({p.k * p.n});
+  float* const b = turned.data();
+  const Index squares = ((p.k + 31) / 32) * ((p.n + 31) / 32);
+  launch(stream, {.kernel = "gemm_turn_kernel", .blocks = squares, .threads = {32, 8}, .shape = {p.k, p.n}}, gemm_turn_kernel, p.k, p.n, p.b, b);
+  if (p.m > 0 && p.n > 0 && gpu::detail::run_hopper<float>(stream, {p.m, p.n, p.k, 1.0f, {p.a, p.k}, {b, p.k, true}, 0.0f, p.c, p.n}, 1)) return;
+  stream.math = ventral::Math::tf32;
+  ventral::gpu::gemm<float>(stream, p.m, p.n, p.k, 1.0f, {p.a, p.k}, {b, p.k, true}, 0.0f, p.c, p.n);
+}
+
 /// The product's: more stages, tiles chosen by shape, k cut into parts where c has too few tiles, epilogues; tf32 where the caller allows it.
 template <ventral::Math math>
 void gemm_product(Stream stream, const Product& p) {

@@ -208,7 +208,7 @@ inline void max_pool_vectors(Stream stream, const Pooling& p) {
   if (!with_fixed_window(p, run)) max_pool_results(stream, p);
 }
 
-/// The product's: any window and type in int where it fits, taps inside the image counted beforehand. One result a thread.
+/// The product's: as vectors for the usual windows; any other window and type one result a thread.
 inline void max_pool_product(Stream stream, const Pooling& p) {
   const WindowAxis &h = p.plan.h, &w = p.plan.w;
   max_pool_forward<float>(stream, p.plan, {p.x, {1, p.planes, h.in, w.in}}, {p.y, {1, p.planes, h.out, w.out}}, {p.winners, {1, p.planes, h.out, w.out}});

@@ -16,6 +16,7 @@ std::vector<Rung<Product>> gemm_rungs() {
           {"async", "copies run beside the arithmetic", gemm_async},
           {"product", "ventral's own, exact", gemm_product<ventral::Math::exact>},
           {"tensor", "mma.sync in tf32", gemm_tensor, true},
+          {"warpgroups", "wgmma and the copy engine, on Hopper", gemm_warpgroups, true},
           {"product-tf32", "ventral's own, tf32", gemm_product<ventral::Math::tf32>, true}};
 }
 

@@ -142,7 +142,7 @@ inline void softmax_blocks(Stream stream, const Softmax& p) {
   else launch(stream, softmax_launch("softmax_blocks_kernel", p, 1, 1024), softmax_blocks_kernel<1024, 24>, p);
 }
 
-/// The product's: any axis, type and length, a thread, a warp or a block for a line; three passes, the sum in double.
+/// The product's: any axis, type and length, a thread, a warp or a block for a line, which stays in registers.
 inline void softmax_product(Stream stream, const Softmax& p) { softmax_forward<float>(stream, 1, {p.x, {p.rows, p.classes}}, {p.y, {p.rows, p.classes}}); }
 
 }  // namespace bench::ladder

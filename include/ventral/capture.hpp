@@ -14,6 +14,7 @@ namespace ventral::inline v0 {
 
 struct CaptureOptions {
   Index batch = 64;
+  double clip_norm = 0;   ///< of the gradient, see Optimizer::clip_gradient_norm; 0: not clipped
   Index look_every = 50;  ///< steps after which the CPU fetches their losses, and may find one that is not finite
 };
 
@@ -32,9 +33,10 @@ constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
 ///     std::printf("%g\n", step.loss());
 ///
 /// Results are the same bits as those of the same steps uncaptured. The first run is an ordinary step, which allocates what steps need; the second captures.
-/// The rate of the optimizer may be changed between runs. What the CPU does in a step cannot be captured: layers that read results in main memory,
-/// clipping by the norm, augmentation; it is an error. At a loss that is not finite the device stops updating by itself, so parameters and the
-/// optimizer's state stay those before that step until the CPU looks (buffers, such as running statistics, go on until then).
+/// The rate of the optimizer may be changed between runs. Gradients are 0 after a step: the update clears them. What the CPU does in a step cannot be
+/// captured: layers that read results in main memory; it is an error. Augmented data, and those that do not fit, come by data/streamed.hpp.
+/// At a loss that is not finite the device stops updating by itself, so parameters and the optimizer's state stay those before that step until the CPU
+/// looks (buffers, such as running statistics, go on until then).
 /// Network, loss, optimizer and data must outlive it, and layers not be replaced. It has activations of its own, beside those of the network, which
 /// net.activation() does not see.
 template <class T, class SpaceType, class Loss>
@@ -48,26 +50,26 @@ class CapturedStep {
 
   /// Throws Error when shapes or labels do not fit, for all examples at once.
   [[gnu::cold]] CapturedStep(Sequential<T, Space>& net, Loss& loss, Optimizer<T, Space>& optimizer, const Data& data, const CaptureOptions& o)
-      : net_(net), loss_(loss), optimizer_(optimizer), data_(data), batch_(o.batch), room_(o.look_every) {
+      : net_(net), loss_(loss), optimizer_(optimizer), data_(data), batch_(o.batch), room_(o.look_every), clip_norm_(o.clip_norm) {
     require(o.batch >= 1 && o.batch <= data.size(), "capture_step: a batch of ", o.batch, " from ", data.size(), " examples");
     require(o.look_every >= 1, "capture_step: look_every is ", o.look_every);
-    x_.resize(data.x().shape.with(0, batch_));
+    x_.resize(data.shape().with(0, batch_));
     target_.resize(data.target().shape.with(0, batch_));
     y_.resize(net.output_shape(x_.shape()));
     dy_.resize(y_.shape());
-    loss.check(y_.shape(), data.target());
+    all_count_ = loss.check(y_.shape(), data.target()) && data.fixed();
     order_.resize({data.size()});
     state_.resize({static_cast<Index>(sizeof(State))});
     reports_.resize({room_ * static_cast<Index>(sizeof(Report))});
     fetched_.resize(static_cast<std::size_t>(room_));
-    std::vector<Index> order(static_cast<std::size_t>(data.size()));
-    std::iota(order.begin(), order.end(), Index{0});
-    follow(order);
+    follow();
   }
 
   Index batch() const { return batch_; }
   /// Kernels, copies and clearings in the graph; 0 before the second step.
   std::size_t size() const { return graph_.size(); }
+  /// Their names, in order.
+  const std::vector<const char*>& nodes() const { return graph_.nodes(); }
   /// Whether the output is scores of classes, so that it is known how many were right.
   bool classifies() const { return detail::has_labels<Loss> && y_.rank() == 2 && y_.dim(1) >= 2; }
 
@@ -78,10 +80,21 @@ class CapturedStep {
     require(batch_ <= n && n <= data_.size(), "captured step: an order of ", n, " examples; ", batch_, " to ", data_.size(), " expected");
     for (const Index i : order) require(0 <= i && i < data_.size(), "captured step: example ", i, " of ", data_.size());
     Space::copy_from_host(order_.data(), order.data(), order.size_bytes());
+    in_order_ = false;
     at_.examples = n;
     at_.position = 0;
     moved_ = true;
   }
+
+  /// The examples in the order of the data. Waits for nothing.
+  void follow() {
+    if (!in_order_) restore_order();
+    at_.examples = data_.size();
+    at_.position = 0;
+    moved_ = true;
+  }
+  /// Of the network, for a batch.
+  const Shape& output_shape() const { return y_.shape(); }
 
   /// Queues so many steps. Waits only every `look_every` steps, for their losses.
   void run(Index steps = 1) {
@@ -128,9 +141,16 @@ class CapturedStep {
 
   State* state() { return static_cast<State*>(static_cast<void*>(state_.data())); }
 
-  /// Tells the device where training is.
+  [[gnu::cold]] void restore_order() {
+    std::vector<Index> order(static_cast<std::size_t>(data_.size()));
+    std::iota(order.begin(), order.end(), Index{0});
+    Space::copy_from_host(order_.data(), order.data(), order.size() * sizeof(Index));
+    in_order_ = true;
+  }
+  /// Tells the device where training is. Gradients of other steps, or of those after a halt, are cleared.
   void go_to() {
     at_.step = net_.step();
+    optimizer_.zero_gradients();
     set_step(Space::stream(), at_, state());
     moved_ = false;
   }
@@ -140,13 +160,13 @@ class CapturedStep {
     if (!ran_) {
       queue();
       optimizer_.prepare(updates_);
-      updates_.run(Space::stream(), state());
+      update();
       ran_ = true;
     } else {
       if (graph_.size() == 0 || seed_ != net_.seed()) {
         graph_.capture([&] {
           queue();
-          updates_.run(Space::stream(), state());
+          update();
         });
         seed_ = net_.seed();
       }
@@ -159,22 +179,25 @@ class CapturedStep {
   }
 
   void gather() {
-    gather_rows(Space::stream(), state(), order_.ref(), data_.x(), x_.ref());
-    gather_rows(Space::stream(), state(), order_.ref(), data_.target(), target_.ref());
+    data_.gather(typename Space::BatchPlace{order_.data(), state()}, x_.ref(), target_.ref());
   }
-  /// A step but for the update. Everything that changes is in *state(), or in the tables of the optimizer.
+  /// A step but for the update, which clears the gradients for the next one. Everything that changes is in *state(), or in the tables of the optimizer.
   void queue() {
     gather();
-    optimizer_.zero_gradients();
     pass_.start(Mode::training, net_.seed(), at_.step, &state()->step);
     net_.forward(x_, y_.ref(), pass_);
-    const auto queued = loss_.template queue<typename Space::QueuedLoss>(y_, target_, dy_);
+    const auto queued = loss_.template queue<typename Space::QueuedLoss>(y_, target_, dy_, all_count_);
     In<std::int32_t, Space> labels;
     if constexpr (detail::has_labels<Loss>)
       if (classifies()) labels = target_.ref();
     const typename Space::StepPlan plan{batch_, room_, static_cast<Report*>(static_cast<void*>(reports_.data()))};
     finish_step<T>(Space::stream(), queued, y_, labels, plan, state());
     net_.backward(x_, y_, dy_, nullptr, pass_);
+  }
+
+  void update() {
+    if (clip_norm_ > 0) updates_.clip(Space::stream(), clip_norm_, state());
+    updates_.run(Space::stream(), state());
   }
 
   /// Back before the first of the pending steps, as the device has not done it nor those after it.
@@ -193,13 +216,14 @@ class CapturedStep {
   Optimizer<T, Space>& optimizer_;
   const Data& data_;
   Index batch_, room_;
+  double clip_norm_;
   Tensor<T, Space> x_, y_, dy_;
   Tensor<Target, Space> target_;
   Tensor<std::int64_t, Space> order_;
   Tensor<unsigned char, Space> state_, reports_;  // a State, and a ring of Report
   std::vector<Report> fetched_;
   State at_;  // where the device will be after the steps queued
-  bool moved_ = true, ran_ = false;
+  bool moved_ = true, in_order_ = false, ran_ = false, all_count_ = false;
   Index pending_ = 0;
   std::uint64_t seed_ = 0;
   double last_ = 0;

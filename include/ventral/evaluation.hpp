@@ -34,6 +34,16 @@ class Batch {
       to_device(host_target, target_);
     }
   }
+  /// The next batch of StreamedBatches, of n examples; targets also in main memory.
+  template <class Streamed>
+  void take(Streamed& streamed, Index n) {
+    x_.resize(streamed.data().shape().with(0, n));
+    target_.resize(streamed.data().target().shape.with(0, n));
+    streamed.gather(x_, target_);
+    streamed.done();
+    host_target.resize(target_.shape());
+    Space::copy_to_host(host_target.data(), target_.data(), static_cast<std::size_t>(target_.size()) * sizeof(Target));
+  }
   In<T, Space> x() const {
     if constexpr (std::is_same_v<Space, Cpu>) return host_x.ref();
     else return x_.ref();

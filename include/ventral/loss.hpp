@@ -63,15 +63,19 @@ class LossBase {
 
   // For captured steps (capture.hpp), which cannot wait for a number.
 
-  /// Throws what the loss would: for an output [N,...] that does not fit the targets of any number of examples, and for labels that are none.
-  void check(const Shape& output, In<Target, Space> targets) {
-    static_cast<void>(derived().weight({nullptr, output.with(0, targets.shape[0])}, targets));
+  /// Throws what the loss would: for an output [N,...] that does not fit the targets of any number of examples, there or in main memory, and for labels
+  /// that are none. Returns whether every position counts 1 in a mean.
+  template <class Where>
+  bool check(const Shape& output, TensorRef<const Target, Where> targets) {
+    const double weight = derived().weight(In<T, Where>(nullptr, output.with(0, targets.shape[0])), targets);
+    return derived().counts_one() && weight == static_cast<double>(targets.size());
   }
-  /// Queues the loss with its gradient; the sum stays in device memory. `Queued` is {partial sums, their number, factor}.
+  /// Queues the loss with its gradient; the sum stays in device memory. `Queued` is {partial sums, their number, factor}; `all_count`: what check() said.
   template <class Queued>
-  Queued queue(In<T, Space> x, In<Target, Space> target, Out<T, Space> dx) {
+  Queued queue(In<T, Space> x, In<Target, Space> target, Out<T, Space> dx, bool all_count) {
     using Scale = decltype(Queued::scale);
-    Queued out{sums_.data(), 0, reduction_ == Reduction::sum ? Scale{1} : derived().template queue_weight<Scale>(x, target)};
+    const auto mean = [&] { return all_count ? Scale{1 / static_cast<double>(target.size())} : derived().template queue_weight<Scale>(x, target); };
+    Queued out{sums_.data(), 0, reduction_ == Reduction::sum ? Scale{1} : mean()};
     derived().sum(x, target, typename Queued::Call(out.scale, &out.parts), {}, dx);
     return out;
   }
@@ -80,6 +84,7 @@ class LossBase {
   explicit LossBase(Reduction r) : reduction_(r) {}
 
   /// Without class weights or labels to ignore, each position counts 1.
+  bool counts_one() const { return true; }
   template <class Scale>
   Scale queue_weight(In<T, Space>, In<Target, Space> target) {
     return {1 / static_cast<double>(target.size())};
@@ -124,14 +129,18 @@ class LabelLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
     if (!weights.empty()) weights_ = Tensor<T, Cpu>({static_cast<Index>(weights.size())}, weights).template to<Space>();
   }
 
-  double weight(In<T, Space> x, In<std::int32_t, Space> labels) {
+  template <class Where>
+  double weight(In<T, Where> x, In<std::int32_t, Where> labels) {
     require_labels_fit(Derived::kind, x.shape, labels.shape);
     const Index classes = x.shape[1];
     require<ShapeError>(weights_.empty() || weights_.size() == classes, Derived::kind, ": ", weights_.size(), " class weights for the ", classes,
                         " classes of ", x.shape);
-    const LabelSum found = sum_labels(x.stream(), ignore_, classes, labels, In<T, Space>(weights_.ref()));
+    In<T, Where> weights;
+    if constexpr (std::is_same_v<Where, Space>) weights = weights_.ref();
+    const LabelSum found = sum_labels(x.stream(), ignore_, classes, labels, weights);
     return checked_weight(Derived::kind, found, labels.shape, " is not in 0..", classes - 1);
   }
+  bool counts_one() const { return weights_.empty(); }
   template <class Scale>
   Scale queue_weight(In<T, Space> x, In<std::int32_t, Space> labels) {
     if (room_.empty()) room_ = Tensor<double, Space>::uninitialized({2 * loss_room});
@@ -198,7 +207,8 @@ class MSE : public detail::LossBase<MSE<T, Space>, T, Space, T> {
  private:
   using Base = detail::LossBase<MSE, T, Space, T>;
   friend Base;
-  double weight(In<T, Space> x, In<T, Space> target) {
+  template <class Where>
+  double weight(In<T, Where> x, In<T, Where> target) {
     detail::require_same_shape(kind, x.shape, target.shape);
     return static_cast<double>(x.size());
   }
@@ -224,7 +234,8 @@ class BCEWithLogits : public detail::LossBase<BCEWithLogits<T, Space>, T, Space,
  private:
   using Base = detail::LossBase<BCEWithLogits, T, Space, T>;
   friend Base;
-  double weight(In<T, Space> x, In<T, Space> target) {
+  template <class Where>
+  double weight(In<T, Where> x, In<T, Where> target) {
     detail::require_same_shape(kind, x.shape, target.shape);
     return static_cast<double>(x.size());
   }
@@ -246,12 +257,13 @@ class MarginLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
  protected:
   MarginLoss(double margin, bool tie_counts, Reduction r) : LossBase<Derived, T, Space, std::int32_t>(r), margin_(margin), tie_counts_(tie_counts) {}
 
-  double weight(In<T, Space> x, In<std::int32_t, Space> labels) {
+  template <class Where>
+  double weight(In<T, Where> x, In<std::int32_t, Where> labels) {
     if (binary(x, labels)) return checked_weight(Derived::kind, sum_signs(x.stream(), labels), labels.shape, " is not -1 or 1, the labels of two classes");
     require_labels_fit(Derived::kind, x.shape, labels.shape);
     const Index classes = x.shape[1], nothing_ignored = Index{1} << 40;
     require<ShapeError>(classes >= 2, Derived::kind, ": output ", x.shape, " has one class; give it one label of -1 or 1 for each score");
-    const LabelSum found = sum_labels(x.stream(), nothing_ignored, classes, labels, In<T, Space>());
+    const LabelSum found = sum_labels(x.stream(), nothing_ignored, classes, labels, In<T, Where>());
     return checked_weight(Derived::kind, found, labels.shape, " is not in 0..", classes - 1);
   }
   template <class Call>
@@ -261,7 +273,8 @@ class MarginLoss : public LossBase<Derived, T, SpaceType, std::int32_t> {
   }
 
  private:
-  static bool binary(In<T, Space> x, In<std::int32_t, Space> labels) {
+  template <class Where>
+  static bool binary(In<T, Where> x, In<std::int32_t, Where> labels) {
     return x.shape == labels.shape || (x.shape.rank() == 2 && x.shape[1] == 1 && labels.shape == Shape{x.shape[0]});
   }
   double margin_;

@@ -52,9 +52,9 @@ class Optimizer {
   /// Scales all gradients so that their joint Euclidean norm is at most `limit`; returns the norm before. Call it between backward and step.
   /// Source: Pascanu, Mikolov, Bengio 2013, "On the difficulty of training recurrent neural networks".
   double clip_gradient_norm(double limit) {
-    double square = 0;
-    for_gradients([&](Tensor<T, Space>& g) { square += dot(g.stream(), std::as_const(g).ref(), std::as_const(g).ref()); });
-    const double norm = std::sqrt(square), factor = limit / (norm + 1e-6);
+    std::vector<TensorRef<const T, Space>> gradients;
+    for_gradients([&](Tensor<T, Space>& g) { gradients.push_back(g.ref()); });
+    const double norm = std::sqrt(squared_norm(Space::stream(), gradients)), factor = limit / (norm + 1e-6);
     if (factor < 1) for_gradients([&](Tensor<T, Space>& g) { scaled_sum(g.stream(), factor, g, 0, g.ref()); });
     return norm;
   }

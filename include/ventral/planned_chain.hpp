@@ -61,6 +61,8 @@ class PlannedChain {
 
   /// Cuts the chain into stages: a layer takes over those behind it while they join and it fuses them.
   [[gnu::cold]] Plan plan(const Shape& x, Format from, Format to, bool keep, bool fuse, bool output_given) const {
+    const Scope scope(*this);
+    fuse = fuse && fuses_epilogues(Space::stream());
     Plan plan{.x = x, .from = from, .to = to, .keep = keep, .fuse = fuse, .version = version_};
     Shape shape = x;
     for (std::size_t i = 0; i < layers.size();) {
@@ -98,7 +100,7 @@ class PlannedChain {
     const Scope scope(*this);
     Plans& plans = pass.template memory_of<Plans>();
     plans.current = nullptr;  // until all layers ran
-    Plan& plan = plan_for(x, y, plans, keep, fuse);
+    Plan& plan = plan_for(x, y, plans, keep, fuse && fuses_epilogues(Space::stream()));
     std::vector<In<T, Space>>& held = plans.held;
     held.resize(plan.stages.size() + 1);
     held[0] = x;

@@ -22,6 +22,8 @@ namespace cpu {
 /// Where CPU work is queued. CPU kernels run at once on the calling thread and the pool of cpu/parallel.hpp, so it holds nothing;
 /// its type is what picks `cpu::relu_forward(cpu::Stream, ...)` over its CUDA twin.
 struct Stream {};
+/// Whether networks let layers take over those behind them.
+inline bool fuses_epilogues(const Stream&) { return true; }
 
 }  // namespace cpu
 

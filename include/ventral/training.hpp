@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <cstdio>
@@ -9,6 +10,7 @@
 #include <vector>
 
 #include "ventral/capture.hpp"
+#include "ventral/data/streamed.hpp"
 #include "ventral/training_log.hpp"
 
 namespace ventral::inline v0 {
@@ -31,7 +33,8 @@ struct TrainingOptions {
   bool drop_last = false;                                     ///< leaves out the last batch of an epoch when it is smaller than the others
   std::function<double(Index step)> schedule = {};            ///< learning rate, see schedule.hpp; without one the optimizer's rate stays
   double clip_norm = 0;                                       ///< of the gradient; 0: not clipped
-  bool capture = false;                                       ///< on Cuda: all data there, and whole batches as one CUDA graph, see capture.hpp; on Cpu nothing
+  bool capture = false;                                       ///< on Cuda: whole batches as one CUDA graph each, see capture.hpp, on data that are all there or streamed; on Cpu nothing
+  bool stream = false;                                        ///< on Cuda: the next batches come while the device works, see data/streamed.hpp; on Cpu nothing
   Index look_every = 50;                                      ///< steps between looks at the losses of captured steps
   Monitor monitor = Monitor::loss;                            ///< on the validation data
   Index patience = 0;                                         ///< stops after so many epochs in a row without a better one; 0: never
@@ -66,7 +69,6 @@ class TrainingRun {
     const Index n = source.size();
     require(n >= 1, "fit: the data set is empty");
     require(!options.drop_last || n >= options.batch, "fit: ", n, " examples make no full batch of ", options.batch, ", and drop_last leaves the others out");
-    require(!options.capture || options.clip_norm == 0, "fit: clip_norm needs the norm of each step on the CPU; leave it out, or the capture");
     batches_ = options.drop_last ? n / options.batch : (n + options.batch - 1) / options.batch;
     order_.resize(static_cast<std::size_t>(n));
   }
@@ -74,6 +76,7 @@ class TrainingRun {
   [[gnu::cold]] TrainingResult run() {
     TrainingResult out;
     TrainingState& state = out.state = options_.start;
+    if (options_.stream) stream();
     if (options_.capture) capture();
     const auto worn_out = [&] { return options_.patience > 0 && state.waited >= options_.patience; };
     while (state.epoch < options_.epochs && !worn_out()) {
@@ -92,6 +95,8 @@ class TrainingRun {
   /// Whether steps can be captured: on a device, with a loss that need not be waited for.
   static constexpr bool captures = requires(Loss& loss) { typename Space::Graph; loss.check(Shape(), In<typename Loss::Target, Space>()); };
 
+  static constexpr bool streams = has_streams<Space>;
+
   /// The order of the examples: a function of seed and epoch alone.
   void choose_order(Index epoch) {
     for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<Index>(i);
@@ -103,6 +108,8 @@ class TrainingRun {
     choose_order(state.epoch);
     EpochReport report{.epoch = state.epoch + 1, .epochs = options_.epochs};
     sums_ = {};
+    if constexpr (streams)
+      if (streamed_) start_streaming(state.step);
     Index b = 0;
     if (captured_) b = run_captured(report, state);
     for (; b < batches_; ++b) {
@@ -136,32 +143,58 @@ class TrainingRun {
     throw Error(concat("training stopped in step ", number + 1, " (epoch ", number / batches_ + 1, "): the loss is ", loss, "; ", why()));
   }
 
+  /// Prepares to bring batches to the device one by one.
+  [[gnu::cold]] void stream() {
+    if constexpr (streams) {
+      const auto check = [this](In<typename Loss::Target, Cpu> target) {
+        if constexpr (captures)
+          if (captured_) static_cast<void>(loss_.check(captured_->output_shape(), target));
+      };
+      streamed_.emplace(source_, options_.batch, check);
+    }
+  }
+  [[gnu::cold]] void start_streaming(Index step) {
+    const Index examples = std::min(batches_ * options_.batch, static_cast<Index>(order_.size()));
+    streamed_->start(std::span<const Index>(order_).first(static_cast<std::size_t>(examples)), [this, step](Index b) { return draws(step + b); });
+  }
   /// Brings the data to the device. The graph is captured in the second step.
   [[gnu::cold]] void capture() {
     constexpr bool fixed = requires { source_.fixed(); };
-    if constexpr (captures && fixed) {
+    if constexpr (captures) {
       if (source_.size() < options_.batch) return;
-      data_.emplace(ResidentData<T, typename Loss::Target, Space>::of(source_));
-      captured_.emplace(net_, loss_, optimizer_, *data_, CaptureOptions{options_.batch, options_.look_every});
-      counted_ = captured_->classifies();
+      if (streamed_) return make_captured(streamed_->data());
+    }
+    if constexpr (captures && fixed) {
+      using Data = ResidentData<T, typename Loss::Target, Space>;
+      if constexpr (has_bytes<Source>) data_.emplace(Data::bytes_of(source_));
+      else data_.emplace(Data::of(source_));
+      make_captured(*data_);
     } else {
       require(std::is_same_v<Space, Cpu>, "fit: steps with this ", captures ? "source, which has no fixed(), " : "loss, which has no queue(), ", "cannot be captured");
     }
   }
+  template <class Data>
+  void make_captured(const Data& data) {
+    captured_.emplace(net_, loss_, optimizer_, data, CaptureOptions{options_.batch, options_.clip_norm, options_.look_every});
+    counted_ = captured_->classifies();
+  }
   /// All whole batches of an epoch; returns their number.
   [[gnu::cold]] Index run_captured(const EpochReport& report, TrainingState& state) {
     if constexpr (captures) {
-      captured_->follow(order_);
+      if (streamed_) captured_->follow();
+      else captured_->follow(order_);
       const auto look = [&] {
         captured_->collect([&](double loss, Index right) {
-          if (!std::isfinite(loss)) fail(state.step, loss, [&] { return captured_->explain(); });
+          if (!std::isfinite(loss)) fail(state.step, loss, [&] { return streamed_ ? explain(state.step) : captured_->explain(); });
           count(report, state, options_.batch, loss, right);
         });
       };
       const Index whole = static_cast<Index>(order_.size()) / options_.batch;
       for (Index b = 0; b < whole; ++b) {
         if (options_.schedule) optimizer_.set_rate(options_.schedule(state.step + captured_->pending()));
+        if (streamed_) streamed_->next();
         captured_->run();
+        if (streamed_) streamed_->done();
         if (captured_->pending() == options_.look_every) look();
       }
       look();
@@ -171,9 +204,25 @@ class TrainingRun {
     }
   }
 
+  /// What the augmentation of a step draws from.
+  Random draws(Index number) const { return Random(options_.seed, mix(2, static_cast<std::uint64_t>(number))); }
+  /// Why the loss of a step that is the next one of this epoch was not finite. Its batch has gone from the device, and is asked for again.
+  [[gnu::cold]] std::string explain(Index number) {
+    if constexpr (streams) streamed_->stop();
+    const std::size_t first = static_cast<std::size_t>(sums_.steps * options_.batch);
+    batch_.fill(source_, std::span<const Index>(order_).subspan(first, static_cast<std::size_t>(options_.batch)), draws(number));
+    net_.forward(batch_.x(), Mode::training);
+    return explain_non_finite(net_, batch_.x());
+  }
+
+  void next_batch(std::span<const Index> which, Index number) {
+    if constexpr (streams)
+      if (streamed_) return batch_.take(*streamed_, streamed_->next());
+    batch_.fill(source_, which, draws(number));
+  }
   /// Forward, loss, backward, update.
   [[gnu::cold]] double step(std::span<const Index> which, Index number) {
-    batch_.fill(source_, which, Random(options_.seed, mix(2, static_cast<std::uint64_t>(number))));
+    next_batch(which, number);
     if (options_.schedule) optimizer_.set_rate(options_.schedule(number));
     optimizer_.zero_gradients();
     output_ = net_.forward(batch_.x(), Mode::training);
@@ -226,6 +275,7 @@ class TrainingRun {
     Index seen = 0, right = 0, steps = 0;
   } sums_;  // of this epoch
   std::optional<ResidentData<T, typename Loss::Target, Space>> data_;  // where steps are captured
+  std::optional<StreamedOn<T, typename Loss::Target, Space, Source>> streamed_;
   std::optional<std::conditional_t<captures, CapturedStep<T, Space, Loss>, NoValidation>> captured_;
 };
 

@@ -79,6 +79,7 @@
 #include "ventral/cpu/softmax.hpp"
 #include "ventral/cpu/vector_math.hpp"
 #include "ventral/cpu/winograd.hpp"
+#include "ventral/cpu/winograd_gradient.hpp"
 #include "ventral/cpu/winograd_kernels.hpp"
 #include "ventral/cpu/winograd_tiles.hpp"
 
@@ -127,6 +128,7 @@
 #include "ventral/data/objects.hpp"
 #include "ventral/data/resident.hpp"
 #include "ventral/data/stimuli.hpp"
+#include "ventral/data/streamed.hpp"
 
 #include "ventral/io/bytes.hpp"
 #include "ventral/io/checkpoint.hpp"

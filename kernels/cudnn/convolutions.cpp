@@ -18,11 +18,10 @@ struct Problem {
   WindowPlan plan;
   Index groups;
   Math math;
-  int device;
 
   auto key() const {
     const auto of = [](const WindowAxis& a) { return std::tuple(a.in, a.out, a.kernel, a.stride, a.before, a.dilation); };
-    return std::tuple(pass, x[0], x[1], w[0], of(plan.h), of(plan.w), groups, math, device);
+    return std::tuple(pass, x[0], x[1], w[0], of(plan.h), of(plan.w), groups, math);
   }
 };
 
@@ -84,15 +83,9 @@ bool with_convolution(Stream stream, const Problem& problem, const F& f) {
   return true;
 }
 
-int current_device() {
-  int device = 0;
-  if (const cudaError_t status = cudaGetDevice(&device); status != cudaSuccess) throw CudaError(concat("cudaGetDevice: ", cudaGetErrorString(status)));
-  return device;
-}
-
 template <class T>
 bool conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
-  const bool done = with_convolution<T>(stream, {Pass::forward, x.shape, w.shape, y.shape, plan, groups, stream.math, current_device()},
+  const bool done = with_convolution<T>(stream, {Pass::forward, x.shape, w.shape, y.shape, plan, groups, stream.math},
                                         [&](cudnnHandle_t handle, auto& c, void* room, std::size_t bytes) {
                                           check(cudnnConvolutionForward(handle, &one, c.x, x.data, c.w, w.data, c.window,
                                                                         static_cast<cudnnConvolutionFwdAlgo_t>(c.algorithm), room, bytes, &zero, c.y, y.data),
@@ -104,7 +97,7 @@ bool conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x
 
 template <class T>
 bool conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, In<T> w, In<T> dy, Out<T> dx) {
-  return with_convolution<T>(stream, {Pass::input, dx.shape, w.shape, dy.shape, plan, groups, stream.math, current_device()},
+  return with_convolution<T>(stream, {Pass::input, dx.shape, w.shape, dy.shape, plan, groups, stream.math},
                              [&](cudnnHandle_t handle, auto& c, void* room, std::size_t bytes) {
                                check(cudnnConvolutionBackwardData(handle, &one, c.w, w.data, c.y, dy.data, c.window,
                                                                   static_cast<cudnnConvolutionBwdDataAlgo_t>(c.algorithm), room, bytes, &zero, c.x, dx.data),
@@ -114,7 +107,7 @@ bool conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
 
 template <class T>
 bool conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
-  return with_convolution<T>(stream, {Pass::weight, x.shape, dw.shape, dy.shape, plan, groups, stream.math, current_device()},
+  return with_convolution<T>(stream, {Pass::weight, x.shape, dw.shape, dy.shape, plan, groups, stream.math},
                              [&](cudnnHandle_t handle, auto& c, void* room, std::size_t bytes) {
                                check(cudnnConvolutionBackwardFilter(handle, &one, c.x, x.data, c.y, dy.data, c.window,
                                                                     static_cast<cudnnConvolutionBwdFilterAlgo_t>(c.algorithm), room, bytes, &one, c.w, dw.data),

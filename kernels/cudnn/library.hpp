@@ -16,7 +16,7 @@ inline void check(cublasStatus_t status, const char* call) {
   if (status != CUBLAS_STATUS_SUCCESS) throw CudaError(concat(call, ": ", cublasGetStatusString(status)));
 }
 
-/// The libraries' state for this thread and stream; made at the first call, left to the end of the program.
+/// The libraries' state for this thread and its GPU, set to the stream; made at the first call, left to the end of the program.
 inline cudnnHandle_t cudnn(Stream stream) {
   static thread_local const cudnnHandle_t handle = [] {
     cudnnHandle_t h = nullptr;

@@ -3,8 +3,11 @@
 
 namespace ventral::inline v0::cuda::device {
 
-VENTRAL_FOR_REAL(gather_rows)
-VENTRAL_INSTANTIATE(gather_rows, std::int32_t)
+#define VENTRAL_FOR_TARGETS(f, T) template decltype(f<T, T>) f<T, T>; template decltype(f<T, std::int32_t>) f<T, std::int32_t>;
+VENTRAL_FOR_TARGETS(gather_batch, float)
+VENTRAL_FOR_TARGETS(gather_batch, double)
+VENTRAL_FOR_TARGETS(gather_batch_of_bytes, float)
+VENTRAL_FOR_TARGETS(gather_batch_of_bytes, double)
 VENTRAL_FOR_REAL(finish_step)
 
 }  // namespace ventral::inline v0::cuda::device

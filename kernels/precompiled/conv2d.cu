@@ -3,7 +3,9 @@
 
 namespace ventral::inline v0::cuda::device {
 
+VENTRAL_RELU_ELSEWHERE(float) VENTRAL_RELU_ELSEWHERE(double) VENTRAL_RELU_ELSEWHERE(bfloat16) VENTRAL_RELU_ELSEWHERE(half)
 VENTRAL_ELSEWHERE(linear_forward)
+VENTRAL_ELSEWHERE(linear_relu_forward)
 VENTRAL_ELSEWHERE(linear_backward_input)
 VENTRAL_ELSEWHERE(linear_backward_weight)
 
@@ -11,6 +13,8 @@ VENTRAL_FOR_ALL(conv2d_forward)
 VENTRAL_FOR_ALL(conv2d_backward_input)
 VENTRAL_FOR_ALL(conv2d_backward_weight)
 VENTRAL_FOR_ALL(conv2d_backward_bias)
+VENTRAL_FOR_ALL(conv2d_forward_fused)
+VENTRAL_FOR_ALL(conv2d_backward_fused)
 VENTRAL_FOR_ALL(add_channel_bias)
 
 }  // namespace ventral::inline v0::cuda::device

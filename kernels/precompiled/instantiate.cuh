@@ -11,3 +11,5 @@
 #define VENTRAL_ELSEWHERE(f)                                                                                              \
   extern template decltype(f<float>) f<float>; extern template decltype(f<double>) f<double>;                           \
   extern template decltype(f<bfloat16>) f<bfloat16>; extern template decltype(f<half>) f<half>;
+#define VENTRAL_RELU_ELSEWHERE(T) \
+  extern template decltype(activation_backward<activation::Relu<T>, T>) activation_backward<activation::Relu<T>, T>;

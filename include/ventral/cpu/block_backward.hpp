@@ -121,8 +121,8 @@ class BlockBackward {
 
  private:
   Index choose_rows() const {
-    constexpr Index copy_pixels = 1 << 16, many_weights = 1 << 16;
-    const Index enough_units = s_.outputs * s_.depth() < many_weights ? 4 : 2;  // each has sums of its own for all weights
+    constexpr Index copy_pixels = 1 << 16, large_gradient = 1 << 16;
+    const Index enough_units = s_.outputs * s_.depth() < large_gradient ? 4 : 2;  // each has sums of its own for all weights
     const BlockGradient one(plan_, s_.outputs, 1, p_.dx != nullptr, pooled_);
     const Index x_pitch = p_.dw ? BlockInput(plan_, s_.channels, 1, Format::rows).pitch * plan_.h.stride * s_.channels : 0;
     const Index most = copy_pixels / (s_.outputs * one.pitch + x_pitch) - one.top - plan_.h.span() / plan_.h.stride;

@@ -46,12 +46,13 @@ inline bool blocks_pay(const WindowPlan& plan, Index groups, const Shape& x, Ind
   const detail::ConvSizes s(plan, groups, x, outputs);
   return filled_percent(x[0]) >= (s.depth() * s.outputs < detail::many_weights || winograd_pays(plan, groups, x, outputs) ? 50 : 75);
 }
-/// The same for the gradient of the weights, which adds up the lanes of each weight at the end: that takes enough places to sum over before.
+/// The same for the gradient of the weights, which adds up the lanes of each weight at the end: that takes enough places to sum over before, but for Winograd.
 inline bool blocks_pay_for_weights(const WindowPlan& plan, Index groups, const Shape& x, Index outputs) {
   constexpr Index enough_places = 128;
   const detail::ConvSizes s(plan, groups, x, outputs);
   const bool few = s.pixels * stored_images(s.images, Format::blocks) < enough_places * block_images && s.depth() * s.outputs >= detail::many_weights;
-  return !few && (s.channels >= 8 || plan.w.stride == 1 || groups > 1) && blocks_pay(plan, groups, x, outputs);
+  if (few && !winograd_weight_pays(plan, groups, x, outputs)) return false;
+  return (s.channels >= 8 || plan.w.stride == 1 || groups > 1) && blocks_pay(plan, groups, x, outputs);
 }
 
 /// y[n,o] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n,c](stride y + dilation (i,j) - padding): correlation, as everywhere in the field.
@@ -61,7 +62,7 @@ template <class T>
 void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
   using namespace detail;
   const ConvSizes s(plan, groups, x.shape, w.shape[0]);
-  if (s.outputs > 0 && sees_pixels(plan, groups, x.shape, x.format, y.format)) return seen_forward<T>(plan, x, w, b, false, y);
+  if (s.outputs > 0 && sees_pixels(plan, groups, x.shape, x.format, y.format)) return seen_forward<T>(plan, x, w, b, y);
   if (s.outputs > 0 && is_pointwise(Pointwise::images, plan, groups, x.shape, x.format, y.format)) return pointwise_forward<T>(x, w, b, false, y);
   if constexpr (std::is_same_v<T, float>)
     if (runs_in_blocks<T>(plan, s, x.format, y.format, blocks_pay(plan, groups, x.shape, w.shape[0])))
@@ -287,7 +288,8 @@ template <class T>
 void conv2d_backward_weight(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
   using namespace detail;
   const ConvSizes s(plan, groups, x.shape, dw.shape[0]);
-  if (s.outputs > 0 && sees_pixels(plan, groups, x.shape, x.format, dy.format)) return multiply_transposed<T>(SeenPixels(dy.shape), dy.data, SeenPixels(plan, x.shape), x.data, dw.data);
+  if (s.outputs > 0 && sees_pixels(plan, groups, x.shape, x.format, dy.format))
+    return multiply_transposed<T>(SeenPixels(dy.shape), dy.data, SeenPixels(plan, x.shape), x.data, dw.data);
   if (s.outputs > 0 && is_pointwise(Pointwise::weights, plan, groups, x.shape, x.format, dy.format)) return pointwise_backward_weight<T>(x, dy, dw);
   if constexpr (std::is_same_v<T, float>)
     if (runs_in_blocks<T>(plan, s, x.format, dy.format, blocks_pay_for_weights(plan, groups, x.shape, dw.shape[0])))

@@ -47,9 +47,7 @@ void multiply_images(const ImageMatrices& in, const T* x, Index rows, const T* w
   Index *const image_row = shared.template take<Index>(terms), *const panel_row = shared.template take<Index>(terms), *const w_row = shared.template take<Index>(rows);
   T* const a = shared.template take<T>(kernels.packed_rows(rows) * terms);
   for (Index p = 0; p < terms; ++p) image_row[p] = p * in.columns, panel_row[p] = p * panel;
-  for (Index i = 0; i < rows; ++i) w_row[i] = i * terms;
-  if (transposed) pack_tiles_of_columns(kernels, rows, terms, w, rows, a);
-  else pack_tiles(kernels, rows, terms, w, w_row, a);
+  pack_factor(kernels, rows, terms, w, transposed, w_row, a);
 
   parallel_for(in.count * bands, [&](Index chunk) {
     const T* const from = x + chunk / bands * in.size();

@@ -13,12 +13,10 @@ struct SeenPixels {
   WindowAxis h, w;
   Index images, channels;
 
-  /// All pixels of a tensor [N,C,H,W]; in blocks, a block of images is one image with 16 times the pixels.
-  explicit SeenPixels(const Shape& x, Format format = Format::rows) {
-    const ImageMatrices m(x, format);
-    images = m.count, channels = m.rows;
+  /// All pixels of a tensor [N,C,H,W] in rows.
+  explicit SeenPixels(const Shape& x) : images(x[0]), channels(x[1]) {
     h.in = h.out = 1;
-    w.in = w.out = m.columns;
+    w.in = w.out = x.product(2, 4);
   }
   SeenPixels(const WindowPlan& plan, const Shape& x) : h(plan.h), w(plan.w), images(x[0]), channels(x[1]) {}
 
@@ -89,10 +87,10 @@ inline bool sees_pixels(const WindowPlan& plan, Index groups, const Shape& x, Fo
   return seen.columns() >= least_columns && pixels <= few_pixels && (!seen.all() || (x[0] > 1 && pixels > 1));
 }
 
-/// to = relu(w from + bias), as far as wanted, for pixels seen of two tensors; w [to.channels, from.channels], or transposed. Pixels of `to` that are not seen
-/// keep their values.
+/// y = w x + bias for pixels seen of two tensors; w [to.channels, from.channels], or transposed, bias null for none. Pixels of y that are not seen keep their
+/// values.
 template <class T>
-void multiply_seen(const SeenPixels& from, const T* x, const SeenPixels& to, const T* w, bool transposed, TileEpilogue<T> epilogue, T* y) {
+void multiply_seen(const SeenPixels& from, const T* x, const SeenPixels& to, const T* w, bool transposed, const T* bias, T* y) {
   constexpr Index widest_band = 512, enough_chunks = 8;
   const MatrixKernels<T>& kernels = matrix_kernels<T>();
   const Index panel = kernels.panel(), terms = from.channels, rows = to.channels, columns = from.columns();
@@ -105,9 +103,7 @@ void multiply_seen(const SeenPixels& from, const T* x, const SeenPixels& to, con
   Index *const panel_row = shared.template take<Index>(terms), *const w_row = shared.template take<Index>(rows);
   T* const a = shared.template take<T>(kernels.packed_rows(rows) * terms);
   for (Index p = 0; p < terms; ++p) panel_row[p] = p * panel;
-  for (Index i = 0; i < rows; ++i) w_row[i] = i * terms;
-  if (transposed) pack_tiles_of_columns(kernels, rows, terms, w, rows, a);
-  else pack_tiles(kernels, rows, terms, w, w_row, a);
+  pack_factor(kernels, rows, terms, w, transposed, w_row, a);
 
   parallel_for(bands, [&](Index chunk) {
     Scratch::Lease lease(scratch);
@@ -120,7 +116,7 @@ void multiply_seen(const SeenPixels& from, const T* x, const SeenPixels& to, con
       for (Index i = 0; i < rows; i += kernels.height) {
         const Index height = kernels.tile_height(rows - i), some = std::min(height, rows - i);
         Tile<T> t{terms, a + i * terms, packed, panel_row, out, panel, false};
-        t.bias = epilogue.row_bias ? epilogue.row_bias + i : nullptr, t.relu = epilogue.relu;
+        t.bias = bias ? bias + i : nullptr;
         multiply_tile(kernels, height, t, some, width);
         to.scatter(kernels, out, panel, i, some, j, valid, y);
       }
@@ -128,10 +124,10 @@ void multiply_seen(const SeenPixels& from, const T* x, const SeenPixels& to, con
   });
 }
 
-/// y = relu(w x + b), as far as wanted, at the pixels of x that are seen.
+/// y = w x + b at the pixels of x that are seen.
 template <class T>
-void seen_forward(const WindowPlan& plan, In<T> x, In<T> w, In<T> b, bool relu, Out<T> y) {
-  multiply_seen<T>(SeenPixels(plan, x.shape), x.data, SeenPixels(y.shape), w.data, false, {b.data, relu}, y.data);
+void seen_forward(const WindowPlan& plan, In<T> x, In<T> w, In<T> b, Out<T> y) {
+  multiply_seen<T>(SeenPixels(plan, x.shape), x.data, SeenPixels(y.shape), w.data, false, b.data, y.data);
 }
 
 /// dx = w^T dy at the pixels that are seen, 0 elsewhere.
@@ -139,10 +135,10 @@ template <class T>
 void seen_backward_input(const WindowPlan& plan, In<T> w, In<T> dy, Out<T> dx) {
   const SeenPixels seen(plan, dx.shape);
   if (!seen.all()) parallel_ranges(dx.size(), Index{1} << 16, [&](Index first, Index last) { std::fill(dx.data + first, dx.data + last, T(0)); });
-  multiply_seen<T>(SeenPixels(dy.shape), dy.data, seen, w.data, true, {}, dx.data);
+  multiply_seen<T>(SeenPixels(dy.shape), dy.data, seen, w.data, true, nullptr, dx.data);
 }
 
-/// dw += dy x^T over pixels seen: dy is packed once, for as many slabs of columns as fit the caches; then each panel of x meets all of it.
+/// dw += dy x^T over pixels seen of two tensors, `left` and `right`: dy is packed once, for as many slabs of columns as fit the caches; then each panel of x meets all of it.
 template <class T>
 void multiply_transposed(const SeenPixels& left, const T* dy, const SeenPixels& right, const T* x, T* dw) {
   constexpr Index enough_chunks = 8, longest = 320, most_packed = Index{1} << 20;

@@ -11,6 +11,11 @@ void linear_forward(Stream stream, In<T> x, In<T> w, In<T> b, Out<T> y, bool rel
   gemm<T>(stream, rows, out, in, 1, {x.data, in}, {w.data, in, true}, 0, y.data, out, {b.data, relu});
 }
 
+template <class T>
+void linear_relu_forward(Stream stream, In<T> x, In<T> w, In<T> b, Out<T> y) {
+  linear_forward<T>(stream, x, w, b, y, true);
+}
+
 namespace detail {
 
 /// out = dy where gate > 0, else 0, and sum += the columns of out. `rows` rows of `columns` numbers, stride between rows. gate may be null: out is dy,

@@ -248,6 +248,14 @@ double dot(Stream, TensorRef<const T> a, TensorRef<const T> b) {
   return detail::ordered_sum(a.size(), [&](Index first, Index last) { return sum(last - first, a.data + first, b.data + first); });
 }
 
+/// The sum of the squares of all elements of all arrays, in double.
+template <class T>
+double squared_norm(Stream stream, const std::vector<TensorRef<const T>>& arrays) {
+  double sum = 0;
+  for (const auto& a : arrays) sum += dot(stream, a, a);
+  return sum;
+}
+
 /// sum_i |x_i| and max_i |x_i|, in double; the latter is NaN when an x is.
 template <class T>
 double absolute_sum(Stream, TensorRef<const T> x) {

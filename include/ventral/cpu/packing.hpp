@@ -19,6 +19,14 @@ void pack_tiles_of_columns(const MatrixKernels<T>& k, Index rows, Index depth, c
   }
 }
 
+/// Packs a whole matrix w [rows, depth], or its transpose [depth, rows], into tiles; `offset` is room for an Index for each row.
+template <class T>
+void pack_factor(const MatrixKernels<T>& k, Index rows, Index depth, const T* w, bool transposed, Index* offset, T* y) {
+  if (transposed) return pack_tiles_of_columns(k, rows, depth, w, rows, y);
+  for (Index i = 0; i < rows; ++i) offset[i] = i * depth;
+  pack_tiles(k, rows, depth, w, offset, y);
+}
+
 /// Packs rows of b (stride between rows, `columns` wide) into panels: y[panel * depth * width + p * width + j], zeros beyond the last column.
 template <class T>
 void pack_panels(const MatrixKernels<T>& k, Index depth, Index columns, const T* x, Index stride, T* y) {

@@ -8,11 +8,12 @@
 #include "ventral/cpu/packing.hpp"
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cpu/scratch.hpp"
-#include "ventral/cpu/winograd_tiles.hpp"
+#include "ventral/cpu/winograd_gradient.hpp"
 
 namespace ventral::inline v0::cpu {
 
-/// Which of Winograd's convolutions may take the place of the direct one: none, F(2x2,3x3), F(4x4,3x3), or where it is faster.
+/// Which of Winograd's convolutions may take the place of the direct one, where they are faster: none, F(2x2,3x3) alone, which rounds like the direct one, or
+/// those with tiles of 6x6 inputs, F(4x4,3x3) and F(2x2,5x5), which `automatic` stands for, too.
 enum class Winograd { off, f2, f4, automatic };
 
 namespace detail {
@@ -43,34 +44,34 @@ namespace detail {
 /// One Winograd convolution.
 class WinogradConvolution {
  public:
-  WinogradConvolution(const WinogradTiles& tiles, Index outputs, const PixelSource& source)
+  WinogradConvolution(const WinogradTiles& tiles, Index window, Index outputs, const PixelSource& source)
       : kernels_(matrix_kernels<float>()),
-        winograd_(winograd_kernels(tiles.tile)),
+        winograd_(winograd_kernels(tiles.tile, window)),
         tiles_(tiles),
         source_(source),
         depth_(source.channels()),
         outputs_(outputs),
         v_plane_(depth_ * unit * block_images + 16),
         m_plane_(tallest_tile * unit * block_images + 16),
-        row_size_((tiles.tile * unit + 2) * block_images) {}
+        row_size_((tiles.tile * unit + winograd_.halo()) * block_images) {}
 
-  /// y = convolution, bias and epilogue. w: weight [O,C,3,3], turned and transposed for the data gradient.
+  /// y = convolution, bias and epilogue. w: weight [O,C,R,R], turned and transposed for the data gradient.
   void run(const float* w, bool transposed, const float* bias, const Epilogue& epilogue, unsigned char* winners, Out<float> y) {
-    const Index tile = tiles_.tile, blocks = blocks_of(y.shape[0]);
+    const Index tile = tiles_.tile, halo = winograd_.halo(), taps = winograd_.taps(), blocks = blocks_of(y.shape[0]);
     const bool pooled = epilogue.pool != Epilogue::Pool::none;
     step_ = pooled ? tile / 2 : tile;
-    const Index rows_in = tile * tiles_.band + 2, rows_out = step_ * tiles_.band, width = y.shape[3], pixels = y.shape[2] * width;
+    const Index rows_in = tile * tiles_.band + halo, rows_out = step_ * tiles_.band, width = y.shape[3], pixels = y.shape[2] * width;
     const Index out_size = y.format == Format::rows ? outputs_ * rows_out * width * block_images : 0;
     Scratch& scratch = Scratch::mine();
     const Index each = Arena::bytes<float>(winograd_.frequencies * v_plane_) + Arena::bytes<float>(winograd_.frequencies * m_plane_) +
-                       Arena::bytes<float>((tile + 3) * row_size_) + Arena::bytes<float>(source_.size(rows_in)) + Arena::bytes<float>(out_size);
+                       Arena::bytes<float>((tile + halo + 1) * row_size_) + Arena::bytes<float>(source_.size(rows_in)) + Arena::bytes<float>(out_size);
     scratch.reserve(Arena::bytes<float>(weight_size()) + Arena::bytes<Index>(depth_) + Arena::bytes<Index>(outputs_),
                     std::max(each, Arena::bytes<float>(taps_size())));
     Arena shared = scratch.shared();
     float* const u = shared.take<float>(weight_size());
     Index *const v_row = shared.take<Index>(depth_), *const w_row = shared.take<Index>(outputs_);
     for (Index c = 0; c < depth_; ++c) v_row[c] = c * unit * block_images;
-    for (Index o = 0; o < outputs_; ++o) w_row[o] = o * (transposed ? 9 : depth_ * 9);
+    for (Index o = 0; o < outputs_; ++o) w_row[o] = o * (transposed ? taps : depth_ * taps);
     transform_weights(scratch, w, transposed, w_row, u);
 
     parallel_for(blocks * tiles_.bands, [&](Index chunk) {
@@ -78,11 +79,11 @@ class WinogradConvolution {
       Scratch::Lease lease(scratch);
       Arena arena = lease.arena();
       float *const v = arena.take<float>(winograd_.frequencies * v_plane_), *const m = arena.take<float>(winograd_.frequencies * m_plane_);
-      float *const columns = arena.take<float>((tile + 2) * row_size_), *const zeros = arena.take<float>(row_size_);
+      float *const columns = arena.take<float>((tile + halo) * row_size_), *const zeros = arena.take<float>(row_size_);
       float *const room = arena.take<float>(source_.size(rows_in)), *const out = arena.take<float>(out_size);
       std::fill_n(zeros, row_size_, 0.f);
       const Index top = first_row * tile - tiles_.before_h;
-      const Lanes in = source_.lanes(block, top, (last_row - first_row) * tile + 2 + top, 0, depth_, room);
+      const Lanes in = source_.lanes(block, top, (last_row - first_row) * tile + halo + top, 0, depth_, room);
 
       const Index first_out = step_ * first_row, count_out = std::min(rows_out, y.shape[2] - first_out),
                   images = std::min(block_images, y.shape[0] - block * block_images);
@@ -97,8 +98,8 @@ class WinogradConvolution {
       for (Index t = 0; t < count; t += unit) {
         const Index n = std::min(unit, count - t);
         tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) {
-          const WinogradInput call{{}, 0, 0, len, columns, v + at * block_images, v_plane_, 0};
-          tiles_.transform(winograd_.input, source_, in, top + ty * tile, tx * tile - tiles_.before_w, 2, 0, depth_, call, unit * block_images, zeros);
+          const WinogradInput call{{}, 0, 0, len, tile, columns, v + at * block_images, v_plane_, 0};
+          tiles_.transform(winograd_.input, source_, in, top + ty * tile, tx * tile - tiles_.before_w, halo, 0, depth_, call, unit * block_images, zeros);
         });
         for (Index o = 0; o < outputs_; o += kernels_.height) {
           multiply(o, n, u, v, v_row, m);
@@ -121,7 +122,7 @@ class WinogradConvolution {
     Index channel, winners_channel, rows, width;
   };
 
-  Index taps_size() const { return (tallest_tile * depth_ + 2) * 9 + 64; }
+  Index taps_size() const { return (tallest_tile * depth_ + 2) * winograd_.taps() + 64; }
   Index weight_size() const {
     return winograd_.frequencies * (kernels_.packed_rows(outputs_) * depth_ + (outputs_ + kernels_.height - 1) / kernels_.height * weight_slack);
   }
@@ -129,13 +130,14 @@ class WinogradConvolution {
   Index weights_at(Index o) const { return winograd_.frequencies * (o * depth_ + o / kernels_.height * weight_slack); }
 
   void transform_weights(Scratch& scratch, const float* w, bool transposed, const Index* w_row, float* u) const {
+    const Index count = winograd_.taps();
     parallel_for((outputs_ + kernels_.height - 1) / kernels_.height, [&](Index part) {
       const Index o = part * kernels_.height, height = kernels_.tile_height(outputs_ - o), rows = std::min(height, outputs_ - o);
       Scratch::Lease lease(scratch);
       float* const taps = lease.arena().take<float>(taps_size());
       if (transposed)
-        for (Index k = 0; k < depth_; ++k) kernels_.pack_transposed(rows, height, 9, w + k * outputs_ * 9, w_row + o, taps + k * 9 * height);
-      else kernels_.pack_transposed(rows, height, depth_ * 9, w, w_row + o, taps);
+        for (Index k = 0; k < depth_; ++k) kernels_.pack_transposed(rows, height, count, w + k * outputs_ * count, w_row + o, taps + k * count * height);
+      else kernels_.pack_transposed(rows, height, depth_ * count, w, w_row + o, taps);
       winograd_.weights(height, depth_, taps, transposed, u + weights_at(o), height * depth_ + weight_slack);
     });
   }
@@ -184,129 +186,35 @@ class WinogradConvolution {
   Index depth_, outputs_, v_plane_, m_plane_, row_size_, step_ = 0;
 };
 
-/// The weight gradient dw = G^T [sum over tiles and images of (A dy A^T) (B^T x B)] G: a product of matrices for each frequency, whose depth are the pixels
-/// of 4 tiles of 16 images. The images are cut into runs, and the outputs into parts if that makes few, by shape; the sums of runs are added in order.
-class WinogradGradient {
- public:
-  WinogradGradient(const WinogradTiles& tiles, const PixelSource& x, const PixelSource& dy)
-      : winograd_(winograd_kernels(tiles.tile)),
-        tiles_(tiles),
-        x_(x),
-        dy_(dy),
-        channels_(x.channels()),
-        outputs_(dy.channels()),
-        panels_((channels_ + 31) / 32 * 2),
-        wide_(panels_ * block_images),
-        u_plane_((outputs_ + 7) / 8 * 8 * wide_ + 16),
-        u_size_(winograd_.frequencies * u_plane_ + outputs_ * block_images),
-        row_size_((tiles.tile * winograd_step + 2) * block_images),
-        chunks_(blocks_of(x.x.shape[0]) * tiles.bands),
-        runs_(std::clamp(most / u_size_, Index{1}, std::min(chunks_, Index{16}))),
-        part_(runs_ < 4 ? std::min(outputs_, Index{128}) : outputs_),
-        d_plane_((part_ + 7) / 8 * 8 * winograd_row + 16) {}
-
-  /// Adds to dw and db, where not null.
-  void run(float* dw, float* db) {
-    const Index f = winograd_.frequencies, rows = tiles_.tile * tiles_.band, parts = (outputs_ + part_ - 1) / part_;
-    Scratch& scratch = Scratch::mine();
-    scratch.reserve(Arena::bytes<float>(runs_ * u_size_), Arena::bytes<float>(f * v_plane) + Arena::bytes<float>(f * panels_ * winograd_panel) +
-                                                              Arena::bytes<float>(f * d_plane_) + Arena::bytes<float>((tiles_.tile + 3) * row_size_) +
-                                                              Arena::bytes<float>(x_.size(rows + 2)) + Arena::bytes<float>(dy_.size(rows)));
-    float* const u = scratch.shared().take<float>(runs_ * u_size_);
-    parallel_for(runs_ * parts, [&](Index i) {
-      const Index run = i / parts, first = i % parts * part_, last = std::min(outputs_, first + part_);
-      Scratch::Lease lease(scratch);
-      float* const sum = u + run * u_size_;
-      for (Index k = 0; k < f; ++k) std::fill(sum + k * u_plane_ + first * wide_, sum + k * u_plane_ + (last + 7) / 8 * 8 * wide_, 0.f);
-      std::fill(sum + f * u_plane_ + first * block_images, sum + f * u_plane_ + last * block_images, 0.f);
-      for (Index chunk = chunks_ * run / runs_; chunk < chunks_ * (run + 1) / runs_; ++chunk) add_chunk(chunk, first, last, sum, lease.arena());
-    });
-    parallel_ranges(outputs_, std::max(Index{1}, 4096 / wide_), [&](Index first, Index last) {
-      for (Index o = first; o < last; ++o) {
-        for (Index c = 0; dw && c < channels_; c += block_images) {
-          alignas(64) float g[9 * block_images];
-          winograd_.weight_gradient(u + o * wide_ + c, u_plane_, runs_, u_size_, g);
-          for (Index i = 0; i < std::min(block_images, channels_ - c); ++i)
-            for (Index t = 0; t < 9; ++t) dw[(o * channels_ + c + i) * 9 + t] += g[t * block_images + i];
-        }
-        for (Index run = 0; db && run < runs_; ++run)
-          for (Index lane = 0; lane < block_images; ++lane) db[o] += u[run * u_size_ + f * u_plane_ + o * block_images + lane];
-      }
-    });
-  }
-
- private:
-  static constexpr Index v_plane = block_images * winograd_row + 16, most = Index{5} << 20;  // numbers in the sums of all runs
-
-  /// Adds one band of tiles of one block for outputs [o0, o1).
-  void add_chunk(Index chunk, Index o0, Index o1, float* u, Arena arena) const {
-    const Index tile = tiles_.tile, f = winograd_.frequencies, block = chunk / tiles_.bands, first = chunk % tiles_.bands * tiles_.band,
-                last = tiles_.last_row(chunk % tiles_.bands);
-    float *const v = arena.take<float>(f * v_plane), *const b = arena.take<float>(f * panels_ * winograd_panel), *const d = arena.take<float>(f * d_plane_);
-    float *const columns = arena.take<float>((tile + 2) * row_size_), *const zeros = arena.take<float>(row_size_);
-    std::fill_n(zeros, row_size_, 0.f);
-    const Index top = first * tile - tiles_.before_h, rows = (last - first) * tile, count = (last - first) * tiles_.columns;
-    const Lanes x = x_.lanes(block, top, top + rows + 2, 0, channels_, arena.take<float>(x_.size(tile * tiles_.band + 2)));
-    const Lanes dy = dy_.lanes(block, first * tile, first * tile + rows, o0, o1, arena.take<float>(dy_.size(tile * tiles_.band)));
-    for (Index t = 0; t < count; t += winograd_step) {
-      const Index n = std::min(winograd_step, count - t);
-      for (Index c = 0; c < channels_; c += block_images) {
-        const Index some = std::min(block_images, channels_ - c);
-        tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) {
-          const WinogradInput call{{}, 0, 0, len, columns, v + at * block_images, v_plane, 0};
-          tiles_.transform(winograd_.input, x_, x, top + ty * tile, tx * tile - tiles_.before_w, 2, c, some, call, winograd_row, zeros);
-        });
-        transpose(some, n, v, b + c / block_images * winograd_panel);
-      }
-      tiles_.stretches(t, n, [&](Index ty, Index tx, Index at, Index len) {
-        const WinogradInput call{{}, 0, 0, len, columns, d + at * block_images, d_plane_, 0, u + f * u_plane_ + o0 * block_images};
-        tiles_.transform(winograd_.gradient, dy_, dy, (first + ty) * tile, tx * tile, 0, o0, o1 - o0, call, winograd_row, zeros);
-      });
-      for (Index i = 0; i < f; ++i)
-        for (Index c = 0; c < wide_; c += winograd_.product_columns) {
-          const float* const from = b + (i * panels_ + c / block_images) * winograd_panel + c % block_images;
-          for (Index o = o0; o < o1; o += winograd_.product_rows)
-            winograd_.product(n * block_images, d + i * d_plane_ + (o - o0) * winograd_row, from, u + i * u_plane_ + o * wide_ + c, wide_);
-        }
-    }
-  }
-
-  /// Images from lanes into rows: [frequency][channel][tile][image] becomes [frequency][tile][image][channel].
-  void transpose(Index channels, Index n, const float* v, float* b) const {
-    for (Index i = 0; i < winograd_.frequencies; ++i)
-      rows_to_lanes(channels, n * block_images, v + i * v_plane, winograd_row, b + i * panels_ * winograd_panel);
-  }
-
-  const WinogradKernels& winograd_;
-  WinogradTiles tiles_;
-  PixelSource x_, dy_;
-  Index channels_, outputs_, panels_, wide_, u_plane_, u_size_, row_size_, chunks_, runs_, part_, d_plane_;
-};
-
-inline Index winograd_tile() { return winograd() == Winograd::f2 ? 2 : 4; }
+/// Outputs of a tile, along each axis, for windows of 3 x 3 or 5 x 5.
+inline Index winograd_tile(Index window) { return window == 3 && winograd() != Winograd::f2 ? 4 : 2; }
 
 /// Estimates of a convolution by both methods: cycles of a core with two 512-bit multiply-adds, as measured. Narrower registers are slower in both alike.
 struct WinogradCosts {
   bool possible = false;
-  double channels = 0, outputs = 0, products = 0, tiles = 0, direct = 0;
+  double channels = 0, outputs = 0, products = 0, tiles = 0, direct = 0, direct_weights = 0;
 
   WinogradCosts(const WindowPlan& plan, Index groups, const Shape& x, Index k) {
-    const auto fits = [](const WindowAxis& a) { return a.kernel == 3 && a.stride == 1 && a.dilation == 1 && a.out > 0; };
-    possible = winograd() != Winograd::off && groups == 1 && fits(plan.h) && fits(plan.w) && x.size() > 0 && k > 0;
+    const Index window = plan.h.kernel;
+    const auto fits = [&](const WindowAxis& a) { return a.kernel == window && a.stride == 1 && a.dilation == 1 && a.out > 0; };
+    const bool wanted = window == 3 ? winograd() != Winograd::off : window == 5 && winograd() >= Winograd::f4;
+    possible = wanted && groups == 1 && fits(plan.h) && fits(plan.w) && x.size() > 0 && k > 0;
     if (!possible) return;
     const auto count = [](Index n) { return static_cast<double>(n); };
-    const Index tile = winograd_tile(), blocks = blocks_of(x[0]);
-    channels = count(x[1]), outputs = count(k), products = count((tile + 2) * (tile + 2));
+    const Index tile = winograd_tile(window), side = tile + window - 1, blocks = blocks_of(x[0]);
+    channels = count(x[1]), outputs = count(k), products = count(side * side);
     tiles = count(((plan.h.out + tile - 1) / tile) * ((plan.w.out + tile - 1) / tile) * blocks);
     const double filled = 2 * x[0] < blocks * block_images ? count(x[0]) / count(block_images) : count(blocks);  // else rows are better than empty lanes
-    direct = 5.2 * channels * outputs * count(plan.h.out * plan.w.out) * filled;
+    const double a_pixel = 0.58 * count(window * window) * channels * outputs * filled;
+    direct = a_pixel * count(plan.h.out * plan.w.out);
+    direct_weights = direct + 40 * a_pixel;  // the sums of a weight in 16 lanes are added up for each block, which takes as long as 40 pixels
   }
 };
 
 }  // namespace detail
 
-/// Whether Winograd convolution is possible, wanted and faster than the direct one, forward and for the gradient of the input: 3 x 3 windows side by side
-/// and channels enough that the products of matrices outweigh the transforms. From shapes and the switch alone.
+/// Whether Winograd convolution is possible, wanted and faster than the direct one, forward and for the gradient of the input: windows of 3 x 3
+/// or 5 x 5 side by side and channels enough that the products of matrices outweigh the transforms. From shapes and the switch alone.
 inline bool winograd_pays(const WindowPlan& plan, Index groups, const Shape& x, Index outputs) {
   const detail::WinogradCosts c(plan, groups, x, outputs);
   const double a_tile = c.products * (4.7 * (c.channels + c.outputs) + 0.55 * c.channels * c.outputs);
@@ -317,19 +225,19 @@ inline bool winograd_weight_pays(const WindowPlan& plan, Index groups, const Sha
   const detail::WinogradCosts c(plan, groups, x, outputs);
   const double wide = static_cast<double>((x.rank() > 1 ? x[1] + 31 : 0) / 32 * 32), runs = std::min(16.0, c.tiles / 4);
   const double a_tile = c.products * (10.5 * c.channels + 7.5 * c.outputs + 0.58 * wide * c.outputs);
-  return c.possible && c.tiles * a_tile + 2 * c.products * runs * wide * c.outputs < 0.9 * c.direct;
+  return c.possible && c.tiles * a_tile + 2 * c.products * runs * wide * c.outputs < 0.9 * c.direct_weights;
 }
 
-/// y = pool(relu(conv2d(x, w) + b)) by Winograd's algorithm: 2.25 multiplications an output and channel instead of 9 (4 with F(2x2,3x3)).
-/// Windows 3 x 3, stride and dilation 1; x [N,C,H,W], w [O,C,3,3], b [O] or null, y [N,O,H',W'] or pooled 2 x 2, each in either format. `winners`, where
+/// y = pool(relu(conv2d(x, w) + b)) by Winograd's algorithm: 2.25 multiplications an output and channel instead of 9 (4 with F(2x2,3x3)), 9 instead of 25.
+/// Windows R = 3 x 3 or 5 x 5, stride and dilation 1; x [N,C,H,W], w [O,C,R,R], b [O] or null, y [N,O,H',W'] or pooled 2 x 2, each in either format. `winners`, where
 /// not null: a byte for each pooled output, in blocks, for backward. Rounding errors are larger than those of the direct convolution, see
 /// docs/numerics.md, and a number that is not finite spreads to the outputs of its tile.
 template <class T = float>
 void winograd_forward(Stream, const WindowPlan& plan, In<T> x, In<T> w, In<T> b, const Epilogue& epilogue, Out<unsigned char> winners, Out<T> y) {
   using namespace detail;
   if (y.size() == 0) return;
-  const WinogradTiles tiles(winograd_tile(), x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out);
-  WinogradConvolution(tiles, w.shape[0], PixelSource(x)).run(w.data, false, b.data, epilogue, winners.data, y);
+  const WinogradTiles tiles(winograd_tile(plan.h.kernel), x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out);
+  WinogradConvolution(tiles, plan.h.kernel, w.shape[0], PixelSource(x)).run(w.data, false, b.data, epilogue, winners.data, y);
 }
 
 /// The gradients of winograd_forward, each where wanted (not null): dx is overwritten, dw and db are added to. dx is the convolution of dy, as before the
@@ -339,14 +247,15 @@ void winograd_backward_fused(Stream, const WindowPlan& plan, In<T> x, In<T> w, I
                              Out<T>* dx, Out<T>* dw, Out<T>* db) {
   using namespace detail;
   if (x.size() == 0) return;
+  const Index window = plan.h.kernel, tile = winograd_tile(window);
   const PixelSource gradient(dy, plan.h.out, plan.w.out, epilogue, y, winners.data);
   if (dx) {
-    const WinogradTiles tiles(winograd_tile(), x.shape[0], 2 - plan.h.before, 2 - plan.w.before, plan.h.in, plan.w.in);
-    WinogradConvolution(tiles, x.shape[1], gradient).run(w.data, true, nullptr, {}, nullptr, *dx);
+    const WinogradTiles tiles(tile, x.shape[0], window - 1 - plan.h.before, window - 1 - plan.w.before, plan.h.in, plan.w.in);
+    WinogradConvolution(tiles, window, x.shape[1], gradient).run(w.data, true, nullptr, {}, nullptr, *dx);
   }
   if (dw || db) {
-    const WinogradTiles tiles(winograd_tile(), x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out);
-    WinogradGradient(tiles, PixelSource(x), gradient).run(dw ? dw->data : nullptr, db ? db->data : nullptr);
+    const WinogradTiles tiles(tile, x.shape[0], plan.h.before, plan.w.before, plan.h.out, plan.w.out, detail::winograd_step);
+    WinogradGradient(tiles, window, PixelSource(x), gradient).run(dw ? dw->data : nullptr, db ? db->data : nullptr);
   }
 }
 

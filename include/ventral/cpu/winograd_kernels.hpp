@@ -8,17 +8,18 @@
 
 namespace ventral::inline v0::cpu::detail {
 
-/// The four linear maps of Winograd's convolution F(M x M, 3 x 3), along one axis: y = A^T ((G g) * (B^T d)) for M outputs y, 3 weights g and
-/// M + 2 inputs d. Interpolation at 0, +-a, +-b and infinity with a = 5/8, b = 3/2: half the rounding error of the usual 1, 2, and as many operations.
-/// Method: Lavin, Gray 2016, "Fast algorithms for convolutional neural networks"; points: Barabasz et al. 2020, "Error analysis and improving the
-/// accuracy of Winograd convolution for deep neural networks".
-template <int M>
-struct WinogradMaps;
+/// Winograd's convolution F(M x M, R x R) along one axis: y = A^T ((G g) * (B^T d)) for M outputs y, R weights g and P = M + R - 1 inputs d. A^T and G
+/// evaluate polynomials at P points, the last of which is infinity: A is the Vandermonde matrix of M columns, G that of R columns, scaled; B^T depends on the
+/// points alone. Method: Lavin, Gray 2016, "Fast algorithms for convolutional neural networks".
+template <int P>
+struct WinogradPoints;
 
+/// 0, +-a, +-b and infinity with a = 5/8, b = 3/2: half the rounding error of the usual 1, 2, and as many operations. Points: Barabasz et al. 2020,
+/// "Error analysis and improving the accuracy of Winograd convolution for deep neural networks".
 template <>
-struct WinogradMaps<4> {
+struct WinogradPoints<6> {
   static constexpr float a = 0.625f, b = 1.5f, aa = a * a, bb = b * b;
-  static constexpr float scale_a = 1 / (2 * aa * (aa - bb)), scale_b = 1 / (2 * bb * (bb - aa));
+  static constexpr float scale_0 = 1 / (aa * bb), scale_a = 1 / (2 * aa * (aa - bb)), scale_b = 1 / (2 * bb * (bb - aa));
 
   /// t = B^T d.
   template <class S>
@@ -33,52 +34,49 @@ struct WinogradMaps<4> {
     t[4] = multiply_add(S::all(-b), ob, eb);
     t[5] = multiply_add(product, d[1], multiply_add(sum, d[3], d[5]));
   }
-  /// y = A^T m.
-  template <class S>
-  static VENTRAL_ALWAYS_INLINE void output(const S* m, S* y) {
-    const S ea = m[1] + m[2], oa = m[1] - m[2], eb = m[3] + m[4], ob = m[3] - m[4];
-    y[0] = m[0] + ea + eb;
-    y[1] = multiply_add(S::all(a), oa, S::all(b) * ob);
-    y[2] = multiply_add(S::all(aa), ea, S::all(bb) * eb);
-    y[3] = multiply_add(S::all(a * aa), oa, multiply_add(S::all(b * bb), ob, m[5]));
-  }
-  /// u = G g.
-  template <class S>
-  static VENTRAL_ALWAYS_INLINE void weights(const S* g, S* u) {
-    u[0] = S::all(1 / (aa * bb)) * g[0];
-    const S ea = S::all(scale_a) * multiply_add(S::all(aa), g[2], g[0]), eb = S::all(scale_b) * multiply_add(S::all(bb), g[2], g[0]);
-    u[1] = multiply_add(S::all(a * scale_a), g[1], ea);
-    u[2] = multiply_add(S::all(-a * scale_a), g[1], ea);
-    u[3] = multiply_add(S::all(b * scale_b), g[1], eb);
-    u[4] = multiply_add(S::all(-b * scale_b), g[1], eb);
-    u[5] = g[2];
-  }
-  /// t = A y: the transpose of `output`, for the weight gradient.
-  template <class S>
-  static VENTRAL_ALWAYS_INLINE void output_transposed(const S* y, S* t) {
-    t[0] = y[0];
-    const S ea = multiply_add(S::all(aa), y[2], y[0]), oa = multiply_add(S::all(aa), y[3], y[1]);
+  /// t = the polynomial with the N coefficients c at each point, at infinity the last of them.
+  template <int N, class S>
+  static VENTRAL_ALWAYS_INLINE void evaluate(const S* c, S* t) {
+    S ea = c[0], eb = c[0], oa = c[1], ob = c[1];
+    if constexpr (N > 2) ea = multiply_add(S::all(aa), c[2], ea), eb = multiply_add(S::all(bb), c[2], eb);
+    if constexpr (N > 3) oa = multiply_add(S::all(aa), c[3], oa), ob = multiply_add(S::all(bb), c[3], ob);
+    if constexpr (N > 4) ea = multiply_add(S::all(aa * aa), c[4], ea), eb = multiply_add(S::all(bb * bb), c[4], eb);
+    t[0] = c[0];
     t[1] = multiply_add(S::all(a), oa, ea);
     t[2] = multiply_add(S::all(-a), oa, ea);
-    const S eb = multiply_add(S::all(bb), y[2], y[0]), ob = multiply_add(S::all(bb), y[3], y[1]);
     t[3] = multiply_add(S::all(b), ob, eb);
     t[4] = multiply_add(S::all(-b), ob, eb);
-    t[5] = y[3];
+    t[5] = c[N - 1];
   }
-  /// g = G^T u: the transpose of `weights`.
+  /// c = the transpose of that map.
+  template <int N, class S>
+  static VENTRAL_ALWAYS_INLINE void transposed(const S* t, S* c) {
+    const S ea = t[1] + t[2], oa = t[1] - t[2], eb = t[3] + t[4], ob = t[3] - t[4];
+    c[0] = t[0] + ea + eb;
+    c[1] = sum<N == 2>(a, oa, b, ob, t[5]);
+    if constexpr (N > 2) c[2] = sum<N == 3>(aa, ea, bb, eb, t[5]);
+    if constexpr (N > 3) c[3] = sum<N == 4>(a * aa, oa, b * bb, ob, t[5]);
+    if constexpr (N > 4) c[4] = sum<N == 5>(aa * aa, ea, bb * bb, eb, t[5]);
+  }
+  /// What G is scaled by.
   template <class S>
-  static VENTRAL_ALWAYS_INLINE void weights_transposed(const S* u, S* g) {
-    const S ea = S::all(scale_a) * (u[1] + u[2]), oa = S::all(scale_a * a) * (u[1] - u[2]);
-    const S eb = S::all(scale_b) * (u[3] + u[4]), ob = S::all(scale_b * b) * (u[3] - u[4]);
-    g[0] = multiply_add(S::all(1 / (aa * bb)), u[0], ea + eb);
-    g[1] = oa + ob;
-    g[2] = multiply_add(S::all(aa), ea, multiply_add(S::all(bb), eb, u[5]));
+  static VENTRAL_ALWAYS_INLINE void scale(S* t) {
+    t[0] = S::all(scale_0) * t[0];
+    t[1] = S::all(scale_a) * t[1], t[2] = S::all(scale_a) * t[2];
+    t[3] = S::all(scale_b) * t[3], t[4] = S::all(scale_b) * t[4];
+  }
+
+ private:
+  template <bool Last, class S>
+  static VENTRAL_ALWAYS_INLINE S sum(float wa, const S& xa, float wb, const S& xb, const S& infinity) {
+    if constexpr (Last) return multiply_add(S::all(wa), xa, multiply_add(S::all(wb), xb, infinity));
+    else return multiply_add(S::all(wa), xa, S::all(wb) * xb);
   }
 };
 
-/// F(2 x 2, 3 x 3), at 0, +-1 and infinity: a rounding error like that of direct convolution.
+/// 0, +-1 and infinity, for F(2 x 2, 3 x 3): a rounding error like that of direct convolution.
 template <>
-struct WinogradMaps<2> {
+struct WinogradPoints<4> {
   template <class S>
   static VENTRAL_ALWAYS_INLINE void input(const S* d, S* t) {
     t[0] = d[0] - d[2];
@@ -86,32 +84,25 @@ struct WinogradMaps<2> {
     t[2] = d[2] - d[1];
     t[3] = d[3] - d[1];
   }
-  template <class S>
-  static VENTRAL_ALWAYS_INLINE void output(const S* m, S* y) {
-    y[0] = m[0] + m[1] + m[2];
-    y[1] = m[1] - m[2] + m[3];
+  template <int N, class S>
+  static VENTRAL_ALWAYS_INLINE void evaluate(const S* c, S* t) {
+    S even = c[0];
+    if constexpr (N > 2) even = even + c[2];
+    t[0] = c[0];
+    t[1] = even + c[1];
+    t[2] = even - c[1];
+    t[3] = c[N - 1];
+  }
+  template <int N, class S>
+  static VENTRAL_ALWAYS_INLINE void transposed(const S* t, S* c) {
+    const S even = t[1] + t[2], odd = t[1] - t[2];
+    c[0] = t[0] + even;
+    if constexpr (N > 2) c[1] = odd, c[2] = even + t[3];
+    else c[1] = odd + t[3];
   }
   template <class S>
-  static VENTRAL_ALWAYS_INLINE void weights(const S* g, S* u) {
-    const S e = S::all(0.5f) * (g[0] + g[2]), o = S::all(0.5f) * g[1];
-    u[0] = g[0];
-    u[1] = e + o;
-    u[2] = e - o;
-    u[3] = g[2];
-  }
-  template <class S>
-  static VENTRAL_ALWAYS_INLINE void output_transposed(const S* y, S* t) {
-    t[0] = y[0];
-    t[1] = y[0] + y[1];
-    t[2] = y[0] - y[1];
-    t[3] = y[1];
-  }
-  template <class S>
-  static VENTRAL_ALWAYS_INLINE void weights_transposed(const S* u, S* g) {
-    const S e = S::all(0.5f) * (u[1] + u[2]);
-    g[0] = u[0] + e;
-    g[1] = S::all(0.5f) * (u[1] - u[2]);
-    g[2] = e + u[3];
+  static VENTRAL_ALWAYS_INLINE void scale(S* t) {
+    t[1] = S::all(0.5f) * t[1], t[2] = S::all(0.5f) * t[2];
   }
 };
 
@@ -119,54 +110,55 @@ struct WinogradMaps<2> {
 struct WinogradInput {
   const float* row[6];        ///< the rows of pixels under the tiles, from the first column inside the image; rows outside are zeros
   Index left, inside, tiles;  ///< columns before the image and in it
-  float* columns;             ///< room for [M+2][M tiles + 2][16]
+  Index step;                 ///< columns from tile to tile
+  float* columns;             ///< room for [P][step (tiles - 1) + N][16], see below
   float* v;
   Index plane;           ///< between frequencies
   Index next;            ///< from these pixels to those of the next channel, fetched on the way
   float* sum = nullptr;  ///< of a gradient: [16], the sum of the pixels of each image is added
 };
 
-/// v = B^T d B of each tile, or for a Gradient v = A d A^T of tiles that do not overlap. The vertical transform of a column serves both tiles it is in.
-template <int M, bool Gradient>
+/// v = B^T d B of each tile of N = P pixels square, or, for gradients, v = A d A^T of tiles of N < P. The vertical transform of a column serves all tiles it is in.
+template <int N, int P>
 struct WinogradInputTransform {
+  static constexpr bool gradient = N < P;
   template <class S>
   static VENTRAL_ALWAYS_INLINE void transform(const S* d, S* t) {
-    if constexpr (Gradient) WinogradMaps<M>::output_transposed(d, t);
-    else WinogradMaps<M>::input(d, t);
+    if constexpr (gradient) WinogradPoints<P>::template evaluate<N>(d, t);
+    else WinogradPoints<P>::input(d, t);
   }
   template <class I>
   static VENTRAL_ALWAYS_INLINE void run(const WinogradInput& in) {
     using S = Simd<float, I>;
-    constexpr int A = M + 2, N = Gradient ? M : A;
-    const Index width = M * in.tiles + N - M, pitch = width * block_images;
+    const Index width = in.step * (in.tiles - 1) + N, pitch = width * block_images;
     for (Index q = 0; q < block_images; q += S::lanes) {
       S sum = S::zero();
       for (Index x = 0; x < width; ++x) {
         float* const out = in.columns + x * block_images + q;
         if (x < in.left || x >= in.left + in.inside) {
-          for (Index i = 0; i < A; ++i) S::zero().store(out + i * pitch);
+          for (Index i = 0; i < P; ++i) S::zero().store(out + i * pitch);
           continue;
         }
         const Index at = (x - in.left) * block_images + q;
-        S d[N], t[A];
+        S d[N], t[P];
         VENTRAL_UNROLL for (int i = 0; i < N; ++i) d[i] = S::load(in.row[i] + at), __builtin_prefetch(in.row[i] + at + in.next);
-        if constexpr (Gradient) {
+        if constexpr (gradient) {
           VENTRAL_UNROLL for (int i = 0; i < N; ++i) sum = sum + d[i];
         }
         transform(d, t);
-        VENTRAL_UNROLL for (int i = 0; i < A; ++i) t[i].store(out + i * pitch);
+        VENTRAL_UNROLL for (int i = 0; i < P; ++i) t[i].store(out + i * pitch);
       }
-      if (Gradient && in.sum) (S::load(in.sum + q) + sum).store(in.sum + q);
+      if (gradient && in.sum) (S::load(in.sum + q) + sum).store(in.sum + q);
     }
     for (Index tile = 0; tile < in.tiles; ++tile)
-      for (Index i = 0; i < A; ++i)
+      for (Index i = 0; i < P; ++i)
         for (Index q = 0; q < block_images; q += S::lanes) {
-          const float* const from = in.columns + i * pitch + tile * M * block_images + q;
-          float* const out = in.v + i * A * in.plane + tile * block_images + q;
-          S d[N], t[A];
+          const float* const from = in.columns + i * pitch + tile * in.step * block_images + q;
+          float* const out = in.v + i * P * in.plane + tile * block_images + q;
+          S d[N], t[P];
           VENTRAL_UNROLL for (int j = 0; j < N; ++j) d[j] = S::load(from + j * block_images);
           transform(d, t);
-          VENTRAL_UNROLL for (int j = 0; j < A; ++j) t[j].store(out + j * in.plane);
+          VENTRAL_UNROLL for (int j = 0; j < P; ++j) t[j].store(out + j * in.plane);
         }
   }
 };
@@ -184,12 +176,11 @@ struct WinogradOutput {
 };
 
 /// y = A^T m A + bias of each tile, and ReLU.
-template <int M>
+template <int M, int P>
 struct WinogradOutputTransform {
   template <class I>
   static VENTRAL_ALWAYS_INLINE void run(const WinogradOutput& o) {
     using S = Simd<float, I>;
-    constexpr int A = M + 2;
     const S bias = S::all(o.bias), least = S::all(o.relu ? 0 : -std::numeric_limits<float>::infinity());
     const Index rows = std::min(o.rows, Index{M});
     for (Index tile = 0; tile < o.tiles; ++tile)
@@ -200,16 +191,16 @@ struct WinogradOutputTransform {
         for (Index i = 0; o.next != 0 && i < rows; ++i) {
           VENTRAL_UNROLL for (int j = 0; j < M; ++j) __builtin_prefetch(to + o.next + i * o.pitch + j * block_images, 1);
         }
-        S half[M][A];
-        for (int j = 0; j < A; ++j) {
-          S m[A], t[M];
-          VENTRAL_UNROLL for (int i = 0; i < A; ++i) m[i] = S::load(from + (i * A + j) * o.plane);
-          WinogradMaps<M>::output(m, t);
+        S half[M][P];
+        for (int j = 0; j < P; ++j) {
+          S m[P], t[M];
+          VENTRAL_UNROLL for (int i = 0; i < P; ++i) m[i] = S::load(from + (i * P + j) * o.plane);
+          WinogradPoints<P>::template transposed<M>(m, t);
           VENTRAL_UNROLL for (int i = 0; i < M; ++i) half[i][j] = t[i];
         }
         for (Index i = 0; i < rows; ++i) {
           S y[M];
-          WinogradMaps<M>::output(half[i], y);
+          WinogradPoints<P>::template transposed<M>(half[i], y);
           VENTRAL_UNROLL for (int j = 0; j < M; ++j)
             if (j < columns) max(least, y[j] + bias).store(to + i * o.pitch + j * block_images);
         }
@@ -272,28 +263,33 @@ struct WinogradPool {
 #pragma GCC diagnostic pop
 #endif
 
-/// u[frequency][c][i] = G g G^T for `height` weights i side by side in taps[c][9][i], for each c. Up to 15 numbers behind the last of a frequency are
+/// u[frequency][c][i] = G g G^T for `height` weights i side by side in taps[c][R R][i], for each c. Up to 15 numbers behind the last of a frequency are
 /// overwritten. `flip` turns the windows by 180 degrees.
-template <int M>
+template <int R, int P>
 struct WinogradWeightTransform {
+  template <class S>
+  static VENTRAL_ALWAYS_INLINE void transform(const S* g, S* t) {
+    WinogradPoints<P>::template evaluate<R>(g, t);
+    WinogradPoints<P>::scale(t);
+  }
   template <class I>
   static VENTRAL_ALWAYS_INLINE void run(Index height, Index depth, const float* taps, bool flip, float* u, Index plane) {
     using S = Simd<float, I>;
-    constexpr int A = M + 2;
-    const Index first = flip ? 8 : 0, step = flip ? -1 : 1;
+    constexpr Index count = R * R;
+    const Index first = flip ? count - 1 : 0, step = flip ? -1 : 1;
     for (Index c = 0; c < depth; ++c)
       for (Index q = 0; q < height; q += S::lanes) {
-        S half[A][3];
-        for (int j = 0; j < 3; ++j) {
-          S g[3], t[A];
-          VENTRAL_UNROLL for (int i = 0; i < 3; ++i) g[i] = S::load(taps + (c * 9 + first + step * (i * 3 + j)) * height + q);
-          WinogradMaps<M>::weights(g, t);
-          VENTRAL_UNROLL for (int i = 0; i < A; ++i) half[i][j] = t[i];
+        S half[P][R];
+        for (int j = 0; j < R; ++j) {
+          S g[R], t[P];
+          VENTRAL_UNROLL for (int i = 0; i < R; ++i) g[i] = S::load(taps + (c * count + first + step * (i * R + j)) * height + q);
+          transform(g, t);
+          VENTRAL_UNROLL for (int i = 0; i < P; ++i) half[i][j] = t[i];
         }
-        for (int i = 0; i < A; ++i) {
-          S t[A];
-          WinogradMaps<M>::weights(half[i], t);
-          VENTRAL_UNROLL for (int j = 0; j < A; ++j) t[j].store(u + (i * A + j) * plane + c * height + q);
+        for (int i = 0; i < P; ++i) {
+          S t[P];
+          transform(half[i], t);
+          VENTRAL_UNROLL for (int j = 0; j < P; ++j) t[j].store(u + (i * P + j) * plane + c * height + q);
         }
       }
   }
@@ -304,12 +300,12 @@ constexpr Index winograd_step = 4, winograd_row = winograd_step * block_images;
 /// Numbers in a panel of 16 channels of such a step, [pixel][channel], and a gap so that panels do not share cache sets.
 constexpr Index winograd_panel = winograd_row * block_images + 16;
 
-/// u[i][c] += sum_p d[i][p] v[p][c] for 8 rows i, or 4 of narrow registers, and two registers of channels c, which lie in panels of 16.
+/// u[i][c] = sum_p d[i][p] v[p][c], or += with `add`, for 8 rows i, or 4 of narrow registers, and two registers of channels c, which lie in panels of 16.
 struct WinogradProduct {
   template <class I>
   static constexpr int rows = I::registers / 4;
   template <class I>
-  static VENTRAL_ALWAYS_INLINE void run(Index depth, const float* d, const float* v, float* u, Index stride) {
+  static VENTRAL_ALWAYS_INLINE void run(Index depth, const float* d, const float* v, float* u, Index stride, bool add) {
     using S = Simd<float, I>;
     constexpr int R = rows<I>;
     constexpr Index second = S::lanes == block_images ? winograd_panel : S::lanes;
@@ -325,33 +321,37 @@ struct WinogradProduct {
     }
     VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
       float* const out = u + i * stride;
-      (S::load(out) + acc[i][0]).store(out);
-      (S::load(out + S::lanes) + acc[i][1]).store(out + S::lanes);
+      (add ? S::load(out) + acc[i][0] : acc[i][0]).store(out);
+      (add ? S::load(out + S::lanes) + acc[i][1] : acc[i][1]).store(out + S::lanes);
     }
   }
 };
 
-/// g[9][16] = G^T u G of 16 channels side by side in each frequency; u is the sum of `parts`.
-template <int M>
+/// g[R R][16] = G^T u G of 16 channels side by side in each frequency; u is the sum of `parts`.
+template <int R, int P>
 struct WinogradWeightGradient {
+  template <class S>
+  static VENTRAL_ALWAYS_INLINE void transform(S* u, S* g) {
+    WinogradPoints<P>::scale(u);
+    WinogradPoints<P>::template transposed<R>(u, g);
+  }
   template <class I>
   static VENTRAL_ALWAYS_INLINE void run(const float* u, Index plane, Index parts, Index part, float* g) {
     using S = Simd<float, I>;
-    constexpr int A = M + 2;
     for (Index q = 0; q < block_images; q += S::lanes) {
-      S half[3][A];
-      for (int j = 0; j < A; ++j) {
-        S v[A], t[3];
-        VENTRAL_UNROLL for (int i = 0; i < A; ++i) v[i] = S::load(u + (i * A + j) * plane + q);
+      S half[R][P];
+      for (int j = 0; j < P; ++j) {
+        S v[P], t[R];
+        VENTRAL_UNROLL for (int i = 0; i < P; ++i) v[i] = S::load(u + (i * P + j) * plane + q);
         for (Index p = 1; p < parts; ++p)
-          VENTRAL_UNROLL for (int i = 0; i < A; ++i) v[i] = v[i] + S::load(u + p * part + (i * A + j) * plane + q);
-        WinogradMaps<M>::weights_transposed(v, t);
-        VENTRAL_UNROLL for (int i = 0; i < 3; ++i) half[i][j] = t[i];
+          VENTRAL_UNROLL for (int i = 0; i < P; ++i) v[i] = v[i] + S::load(u + p * part + (i * P + j) * plane + q);
+        transform(v, t);
+        VENTRAL_UNROLL for (int i = 0; i < R; ++i) half[i][j] = t[i];
       }
-      for (int i = 0; i < 3; ++i) {
-        S t[3];
-        WinogradMaps<M>::weights_transposed(half[i], t);
-        VENTRAL_UNROLL for (int j = 0; j < 3; ++j) t[j].store(g + (i * 3 + j) * block_images + q);
+      for (int i = 0; i < R; ++i) {
+        S t[R];
+        transform(half[i], t);
+        VENTRAL_UNROLL for (int j = 0; j < R; ++j) t[j].store(g + (i * R + j) * block_images + q);
       }
     }
   }
@@ -367,13 +367,13 @@ auto narrow_simd_function(SimdLevel level) {
   return &SimdFunction<Kernel, Signature>::on_baseline;
 }
 
-/// The kernels of F(tile x tile, 3 x 3) at one SIMD level.
+/// The kernels of F(tile x tile, window x window) at one SIMD level.
 struct WinogradKernels {
   using Weights = void(Index, Index, const float*, bool, float*, Index);
-  using Product = void(Index, const float*, const float*, float*, Index);
+  using Product = void(Index, const float*, const float*, float*, Index, bool);
   using WeightGradient = void(const float*, Index, Index, Index, float*);
 
-  Index tile, frequencies, product_rows, product_columns;
+  Index tile, window, frequencies, product_rows, product_columns;
   void (*input)(const WinogradInput&);
   void (*gradient)(const WinogradInput&);
   void (*output)(const WinogradOutput&);
@@ -382,35 +382,47 @@ struct WinogradKernels {
   Product* product;
   WeightGradient* weight_gradient;
 
-  WinogradKernels(Index size, SimdLevel level);
+  WinogradKernels(Index tile, Index window, SimdLevel level);
+
+  Index halo() const { return window - 1; }  ///< inputs that a tile shares with the next one
+  Index taps() const { return window * window; }
 };
 
 #if defined(VENTRAL_KERNELS_ELSEWHERE)
-const WinogradKernels& winograd_kernels(Index tile, SimdLevel level = simd_level());
+const WinogradKernels& winograd_kernels(Index tile, Index window, SimdLevel level = simd_level());
 #else
-inline WinogradKernels::WinogradKernels(Index size, SimdLevel level)
-    : tile(size), frequencies((size + 2) * (size + 2)), product_rows(level == SimdLevel::avx512 ? 8 : 4),
+inline WinogradKernels::WinogradKernels(Index size, Index side, SimdLevel level)
+    : tile(size), window(side), frequencies((size + side - 1) * (size + side - 1)), product_rows(level == SimdLevel::avx512 ? 8 : 4),
       product_columns(2 * matrix_kernels<float>(level).lanes), pool(narrow_simd_function<WinogradPool, void(const WinogradPooling&)>(level)),
       product(simd_function<WinogradProduct, Product>(level)) {
-  if (size == 4) {
-    input = simd_function<WinogradInputTransform<4, false>, void(const WinogradInput&)>(level);
-    gradient = simd_function<WinogradInputTransform<4, true>, void(const WinogradInput&)>(level);
-    output = simd_function<WinogradOutputTransform<4>, void(const WinogradOutput&)>(level);
-    weights = narrow_simd_function<WinogradWeightTransform<4>, Weights>(level);
-    weight_gradient = narrow_simd_function<WinogradWeightGradient<4>, WeightGradient>(level);
+  if (size + side - 1 == 4) {
+    input = narrow_simd_function<WinogradInputTransform<4, 4>, void(const WinogradInput&)>(level);
+    gradient = narrow_simd_function<WinogradInputTransform<2, 4>, void(const WinogradInput&)>(level);
+    output = narrow_simd_function<WinogradOutputTransform<2, 4>, void(const WinogradOutput&)>(level);
+    weights = narrow_simd_function<WinogradWeightTransform<3, 4>, Weights>(level);
+    weight_gradient = narrow_simd_function<WinogradWeightGradient<3, 4>, WeightGradient>(level);
+    return;
+  }
+  input = simd_function<WinogradInputTransform<6, 6>, void(const WinogradInput&)>(level);
+  if (side == 3) {
+    gradient = simd_function<WinogradInputTransform<4, 6>, void(const WinogradInput&)>(level);
+    output = simd_function<WinogradOutputTransform<4, 6>, void(const WinogradOutput&)>(level);
+    weights = narrow_simd_function<WinogradWeightTransform<3, 6>, Weights>(level);
+    weight_gradient = narrow_simd_function<WinogradWeightGradient<3, 6>, WeightGradient>(level);
   } else {
-    input = narrow_simd_function<WinogradInputTransform<2, false>, void(const WinogradInput&)>(level);
-    gradient = narrow_simd_function<WinogradInputTransform<2, true>, void(const WinogradInput&)>(level);
-    output = narrow_simd_function<WinogradOutputTransform<2>, void(const WinogradOutput&)>(level);
-    weights = narrow_simd_function<WinogradWeightTransform<2>, Weights>(level);
-    weight_gradient = narrow_simd_function<WinogradWeightGradient<2>, WeightGradient>(level);
+    gradient = simd_function<WinogradInputTransform<2, 6>, void(const WinogradInput&)>(level);
+    output = simd_function<WinogradOutputTransform<2, 6>, void(const WinogradOutput&)>(level);
+    weights = narrow_simd_function<WinogradWeightTransform<5, 6>, Weights>(level);
+    weight_gradient = narrow_simd_function<WinogradWeightGradient<5, 6>, WeightGradient>(level);
   }
 }
 
-inline const WinogradKernels& winograd_kernels(Index tile, SimdLevel level = simd_level()) {
+/// F(2x2,3x3), F(4x4,3x3) or F(2x2,5x5).
+inline const WinogradKernels& winograd_kernels(Index tile, Index window, SimdLevel level = simd_level()) {
   using enum SimdLevel;
-  static const WinogradKernels kernels[2][3] = {{{4, baseline}, {4, avx2}, {4, avx512}}, {{2, baseline}, {2, avx2}, {2, avx512}}};
-  return kernels[tile == 2][static_cast<int>(level)];
+  static const WinogradKernels kernels[3][3] = {
+      {{2, 3, baseline}, {2, 3, avx2}, {2, 3, avx512}}, {{4, 3, baseline}, {4, 3, avx2}, {4, 3, avx512}}, {{2, 5, baseline}, {2, 5, avx2}, {2, 5, avx512}}};
+  return kernels[window == 5 ? 2 : tile == 4 ? 1 : 0][static_cast<int>(level)];
 }
 #endif
 

@@ -62,17 +62,19 @@ struct PixelSource {
   }
 };
 
-/// The tiles that a convolution cuts its output into, stride 1: output (i, j) sees the 3 x 3 pixels from (i - before_h, j - before_w) on.
+/// The tiles that a convolution cuts its output into, stride 1: output (i, j) sees the pixels from (i - before_h, j - before_w) on.
 struct WinogradTiles {
   Index tile, before_h, before_w, rows, columns, band, bands;  ///< rows and columns of tiles; rows in a band, which is a chunk of work
 
-  WinogradTiles(Index size, Index images, Index top, Index left, Index out_h, Index out_w)
+  /// At least `fewest` tiles in a band, where there are.
+  WinogradTiles(Index size, Index images, Index top, Index left, Index out_h, Index out_w, Index fewest = 1)
       : tile(size),
         before_h(top),
         before_w(left),
         rows((out_h + size - 1) / size),
         columns((out_w + size - 1) / size),
-        band(rows > 1 && rows * blocks_of(images) >= 8 ? 2 : 1),
+        band(std::min(std::max({std::min(rows * blocks_of(images) / 4, 8 / size), (fewest + columns - 1) / std::max(Index{1}, columns), Index{1}}),
+                      std::max(rows, Index{1}))),
         bands((rows + band - 1) / band) {}
 
   Index last_row(Index b) const { return std::min(rows, (b + 1) * band); }

@@ -8,6 +8,7 @@
 #include "ventral/cpu/optimizer.hpp"
 #include "ventral/cuda/space.hpp"
 #include "ventral/divisive_box.hpp"
+#include "ventral/epilogue.hpp"
 #include "ventral/random.hpp"
 #include "ventral/tensor.hpp"
 #include "ventral/window.hpp"
@@ -23,11 +24,15 @@ using Out = ventral::Out<T, Space>;
 template <class T>
 void linear_forward(Stream, In<T> x, In<T> w, In<T> b, Out<T> y);
 template <class T>
+void linear_relu_forward(Stream, In<T> x, In<T> w, In<T> b, Out<T> y);
+template <class T>
 void linear_backward_input(Stream, In<T> w, In<T> dy, Out<T> dx);
 template <class T>
 void linear_backward_weight(Stream, In<T> x, In<T> dy, Out<T> dw);
 template <class T>
 void linear_backward_bias(Stream, In<T> dy, Out<T> db);
+template <class T>
+void linear_backward(Stream, In<T> x, In<T> y, In<T> w, In<T> dy, Out<T>* gated, Out<T>* dx, Out<T>* dw, Out<T>* db);
 
 // ---- convolution
 template <class T>
@@ -38,6 +43,14 @@ template <class T>
 void conv2d_backward_weight(Stream, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw);
 template <class T>
 void conv2d_backward_bias(Stream, In<T> dy, Out<T> db);
+/// Whether 3x3 convolutions of floats may run as Winograd's F(2x2,3x3), forward and by the input; for all threads. Off before a GPU has measured it.
+bool winograd();
+void set_winograd(bool on);
+template <class T>
+void conv2d_forward_fused(Stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, const Epilogue& e, Out<unsigned char> takers, Out<T> y);
+template <class T>
+void conv2d_backward_fused(Stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> y, In<unsigned char> takers, In<T> dy, const Epilogue& e,
+                           Out<T>* dx, Out<T>* dw, Out<T>* db);
 template <class T>
 void add_channel_bias(Stream, In<T> b, Out<T> y);
 template <class T>
@@ -186,6 +199,8 @@ void finish_updates(Stream);
 template <class T>
 double dot(Stream, TensorRef<const T, Space> a, TensorRef<const T, Space> b);
 template <class T>
+double squared_norm(Stream, const std::vector<TensorRef<const T, Space>>& arrays);
+template <class T>
 double absolute_sum(Stream, TensorRef<const T, Space> x);
 template <class T>
 double absolute_max(Stream, TensorRef<const T, Space> x);
@@ -203,6 +218,7 @@ struct StepState {
   std::int64_t examples = 0;  ///< in that order
   std::int64_t done = 0;      ///< steps so far: where the next report goes
   std::int64_t halted = 0;    ///< 1 from the first loss on that is not finite: nothing is updated or counted on any more
+  double factor = 1;          ///< of the gradients: below 1 where their norm is clipped
 };
 /// What the CPU gets to know of a step.
 struct StepReport {
@@ -215,6 +231,11 @@ struct QueuedLoss {
   Index parts = 0;
   LossScale scale;
 };
+/// The examples of a batch: those that an order names from its beginning on, or in a captured step from state->position on.
+struct BatchPlace {
+  const std::int64_t* order;
+  const StepState* state = nullptr;
+};
 /// The size of a batch, and where reports go, in turn.
 struct StepPlan {
   Index batch, room;
@@ -222,8 +243,10 @@ struct StepPlan {
 };
 
 void set_step(Stream, const StepState& value, StepState* state);
-template <class T>
-void gather_rows(Stream, const StepState* state, In<std::int64_t> order, In<T> from, Out<T> to);
+template <class T, class Target>
+void gather_batch(Stream, const BatchPlace& place, In<T> kept, In<Target> targets, Out<T> x, Out<Target> target);
+template <class T, class Target>
+void gather_batch_of_bytes(Stream, const BatchPlace& place, In<unsigned char> kept, In<T> levels, In<Target> targets, Out<T> x, Out<Target> target);
 template <class T>
 void finish_step(Stream, const QueuedLoss& loss, In<T> scores, In<std::int32_t> labels, const StepPlan& plan, StepState* state);
 
@@ -248,6 +271,8 @@ class StepUpdates {
     end();
     send(stream);
   }
+  /// Queues the norm of the gradients of what was sent last, and the factor that limits it, which run() applies.
+  void clip(Stream, double limit, StepState* state);
   /// Queues what was sent last, to be run unless `state` is halted.
   void run(Stream, const StepState* state);
 

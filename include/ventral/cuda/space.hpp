@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <vector>
 
 #include "ventral/error.hpp"
 #include "ventral/scalar.hpp"
@@ -21,6 +22,9 @@ struct Stream {
   Math math = Math::exact;
   Provider provider = Provider::ventral;
 };
+
+/// Whether networks let layers take over those behind them: kernels of another library do nothing besides their own work.
+inline bool fuses_epilogues(const Stream& stream) { return stream.provider == Provider::ventral; }
 
 /// While it lives, products of floats that this thread starts are computed as `math` says: what Sequential::math does for one network.
 class UseMath {
@@ -47,7 +51,11 @@ class UseProvider {
   Provider before_;
 };
 
+class Event;
 class Graph;
+class OwnStream;
+class PinnedMemory;
+struct BatchPlace;
 struct QueuedLoss;
 struct StepPlan;
 struct StepReport;
@@ -63,11 +71,16 @@ struct Space {
   using UseProvider = VENTRAL_CUDA_MODE::UseProvider;
   // What a captured training step is made of, see capture.hpp.
   using Graph = VENTRAL_CUDA_MODE::Graph;
+  using BatchPlace = VENTRAL_CUDA_MODE::BatchPlace;
   using QueuedLoss = VENTRAL_CUDA_MODE::QueuedLoss;
   using StepPlan = VENTRAL_CUDA_MODE::StepPlan;
   using StepReport = VENTRAL_CUDA_MODE::StepReport;
   using StepState = VENTRAL_CUDA_MODE::StepState;
   using StepUpdates = VENTRAL_CUDA_MODE::StepUpdates;
+  // What batches come to the device by while it works on others, see data/streamed.hpp.
+  using Event = VENTRAL_CUDA_MODE::Event;
+  using OwnStream = VENTRAL_CUDA_MODE::OwnStream;
+  using PinnedMemory = VENTRAL_CUDA_MODE::PinnedMemory;
   static constexpr const char* name = "cuda";
   /// Element types that kernels exist for; bytes and whole numbers hold masks, positions and labels.
   template <class T>
@@ -132,6 +145,23 @@ class Event {
   void* handle_ = nullptr;
 };
 
+/// Page-locked main memory: what the device copies from by itself, while the CPU and other streams go on. The system has less memory for everything else
+/// as long as it is held.
+class PinnedMemory {
+ public:
+  explicit PinnedMemory(std::size_t bytes);
+  ~PinnedMemory();
+  PinnedMemory(const PinnedMemory&) = delete;
+  PinnedMemory& operator=(const PinnedMemory&) = delete;
+  unsigned char* data() const { return static_cast<unsigned char*>(data_); }
+
+ private:
+  void* data_ = nullptr;
+};
+
+/// Queues a copy from page-locked memory to the device. Until the stream has come past it (Event), neither side may be used.
+void queue_copy_from_host(Stream stream, void* to, const void* from, std::size_t bytes);
+
 /// Work captured once and run again by one call, a CUDA graph: kernels, copies and clearing on the device, with the arguments they had when captured.
 /// So what changes from run to run has to lie in device memory. While it is captured nothing runs, and what needs the CPU is a CudaError: copies to and
 /// from main memory, and waiting. Arrays that the work allocates and frees are the graph's own; to keep one is an error: run the work once before, so
@@ -159,6 +189,8 @@ class Graph {
   void launch(Stream stream = Space::stream()) const;
   /// How many kernels, copies and clearings; 0 before a capture.
   std::size_t size() const;
+  /// Their names in the order of the capture: of kernels as in messages, "copy" and "clear". Kernels of cuBLAS and cuDNN are not among them.
+  const std::vector<const char*>& nodes() const;
 
   struct State;  ///< what each mode keeps
 

@@ -1,4 +1,5 @@
 #pragma once
+#include <algorithm>
 #include <functional>
 #include <span>
 #include <utility>
@@ -33,6 +34,21 @@ class ImageSource {
   Index size() const { return data_->size(); }
   bool fixed() const { return !transform_; }
   void fill(std::span<const Index> which, const Random& random, Tensor<T>& x, Tensor<std::int32_t>& labels) const {
+    gather(which, x, labels);
+    if (!transform_) return;
+    transform_(x.ref(), random);
+    cpu::parallel_ranges(x.size(), 1 << 15, [&](Index first, Index last) {
+      for (Index i = first; i < last; ++i) x[i] = x[i] * scale_ + offset_;
+    });
+  }
+
+  /// The same as bytes, to be kept or sent so: x = levels[byte], levels [1,256]. Only where examples are fixed.
+  void fill_bytes(std::span<const Index> which, Tensor<std::uint8_t>& pixels, Tensor<std::int32_t>& labels) const { gather(which, pixels, labels); }
+  Tensor<T> levels() const { return Tensor<T>({1, 256}, std::vector<T>(level_, level_ + 256)); }
+
+ private:
+  template <class U>
+  void gather(std::span<const Index> which, Tensor<U>& x, Tensor<std::int32_t>& labels) const {
     const Index n = static_cast<Index>(which.size()), pixels = data_->images.shape().product(1, 4);
     x.resize(data_->images.shape().with(0, n));
     labels.resize({n});
@@ -43,14 +59,8 @@ class ImageSource {
         write(data_->images.data() + at * pixels, x.data() + i * pixels, pixels);
       }
     });
-    if (!transform_) return;
-    transform_(x.ref(), random);
-    cpu::parallel_ranges(x.size(), 1 << 15, [&](Index first, Index last) {
-      for (Index i = first; i < last; ++i) x[i] = x[i] * scale_ + offset_;
-    });
   }
-
- private:
+  static void write(const std::uint8_t* pixel, std::uint8_t* x, Index n) { std::copy_n(pixel, n, x); }
   void write(const std::uint8_t* pixel, T* x, Index n) const {
     if (transform_)
       for (Index i = 0; i < n; ++i) x[i] = static_cast<T>(pixel[i]);

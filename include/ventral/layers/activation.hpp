@@ -37,9 +37,7 @@ struct ReLU : detail::Elementwise<T, Space, activation::Relu<T>> {
   ReLU() : detail::Elementwise<T, Space, activation::Relu<T>>({}) {}
 
   /// Also in front of a max pooling that another layer has taken over: the two commute.
-  bool join(Epilogue& e, const Shape&) const
-    requires std::is_same_v<Space, Cpu>
-  {
+  bool join(Epilogue& e, const Shape&) const {
     if (e.relu || e.pool == Epilogue::Pool::mean) return false;
     return e.relu = true;
   }

@@ -22,7 +22,7 @@ struct Conv2dOptions {
 /// The gradients are exact; parameter gradients accumulate. Throws ShapeError on channels that do not fit and windows larger than the padded image.
 template <class T, class SpaceType = Cpu>
 class Conv2d {
-  static constexpr bool in_blocks = std::is_same_v<SpaceType, Cpu> && std::is_same_v<T, float>;
+  static constexpr bool on_cpu = std::is_same_v<SpaceType, Cpu>, in_blocks = on_cpu && std::is_same_v<T, float>, has_fused = in_blocks || !on_cpu;
 
  public:
   using Scalar = T;
@@ -50,32 +50,33 @@ class Conv2d {
     const WindowPlan p = plan(x);
     return {x[0], options_.out, p.h.out, p.w.out};
   }
-  // On the CPU, float: x and y in rows or blocks, and the ReLU and pooling that follow on the way out.
+  // On the CPU, float: x and y in rows or blocks. There, and on a GPU, the ReLU and pooling that follow (on a GPU: max pooling) on the way out.
   static constexpr bool mixes_formats = true;
   bool takes_blocks(const Shape&) const { return in_blocks; }
   bool prefers_blocks(const Shape& x) const { return in_blocks && cpu::blocks_pay(plan(x), options_.groups, x, options_.out); }
   bool fuses(const Epilogue& e, const Shape& x) const
-    requires(in_blocks)
+    requires(has_fused)
   {
-    return prefers_blocks(x) && cpu::fuses_in_conv2d(e, plan(x));
+    if (on_cpu ? !prefers_blocks(x) : e.pool == Epilogue::Pool::mean) return false;
+    return cpu::fuses_in_conv2d(e, plan(x));
   }
   Index kept_bytes(const Shape& x, Format, const Epilogue& e) const { return e.pool == Epilogue::Pool::none ? 0 : winners_shape(x, e)[0]; }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass, const Epilogue& e)
-    requires(in_blocks)
+    requires(has_fused)
   {
     Out<unsigned char, Space> winners;
     if (pass.training() && e.pool != Epilogue::Pool::none) winners = pass.template keep<unsigned char>(0, winners_shape(x.shape, e));
-    cpu::conv2d_forward_fused<float>(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, e, winners, y);
+    conv2d_forward_fused(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, e, winners, y);
   }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e)
-    requires(in_blocks)
+    requires(has_fused)
   {
     In<unsigned char, Space> winners;
     if (e.pool != Epilogue::Pool::none) winners = pass.template kept<unsigned char>(0, winners_shape(x.shape, e));
     Out<T, Space> dw, db;
     if (!weight.frozen) dw = weight.accumulated_gradient();
     if (options_.bias && !bias.frozen) db = bias.accumulated_gradient();
-    cpu::conv2d_backward_fused<float>(x.stream(), plan(x.shape), options_.groups, x, weight.value, y, winners, dy, e, dx, dw.data ? &dw : nullptr, db.data ? &db : nullptr);
+    conv2d_backward_fused(x.stream(), plan(x.shape), options_.groups, x, weight.value, y, winners, dy, e, dx, dw.data ? &dw : nullptr, db.data ? &db : nullptr);
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { conv2d_forward(x.stream(), plan(x.shape), options_.groups, x, weight.value, bias.value, y); }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
@@ -101,9 +102,9 @@ class Conv2d {
 
  private:
   WindowPlan plan(const Shape& x) const { return place(window(), x[2], x[3], kind); }
-  /// A byte for each pooled output of whole blocks.
+  /// A byte for each pooled output, on the CPU of whole blocks.
   Shape winners_shape(const Shape& x, const Epilogue& e) const {
-    return {stored_images(x[0], Format::blocks) * options_.out * e.window.h.out * e.window.w.out};
+    return {stored_images(x[0], on_cpu ? Format::blocks : Format::rows) * options_.out * e.window.h.out * e.window.w.out};
   }
 
   Conv2dOptions options_;

@@ -40,26 +40,16 @@ class Linear {
   }
   void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&) { linear_forward(x.stream(), rows(x), weight.value, bias.value, rows(y)); }
   void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass) {
-    if constexpr (std::same_as<Space, Cpu>) return backward(x, y, dy, dx, pass, Epilogue{});
-    if (dx) linear_backward_input(x.stream(), weight.value, rows(dy), rows(*dx));
-    if (!weight.frozen) linear_backward_weight(x.stream(), rows(x), rows(dy), weight.accumulated_gradient());
-    if (options_.bias && !bias.frozen) linear_backward_bias(x.stream(), rows(dy), bias.accumulated_gradient());
+    backward(x, y, dy, dx, pass, Epilogue{});
   }
 
   /// ReLU as y is written.
-  bool fuses(const Epilogue& e, const Shape&) const
-    requires std::same_as<Space, Cpu>
-  {
-    return e.pool == Epilogue::Pool::none;
+  bool fuses(const Epilogue& e, const Shape&) const { return e.pool == Epilogue::Pool::none; }
+  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>& pass, const Epilogue& e) {
+    if (e.relu) linear_relu_forward(x.stream(), rows(x), weight.value, bias.value, rows(y));
+    else forward(x, y, pass);
   }
-  void forward(In<T, Space> x, Out<T, Space> y, Pass<Space>&, const Epilogue& e)
-    requires std::same_as<Space, Cpu>
-  {
-    linear_forward(x.stream(), rows(x), In<T, Space>(weight.value), In<T, Space>(bias.value), rows(y), e.relu);
-  }
-  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e)
-    requires std::same_as<Space, Cpu>
-  {
+  void backward(In<T, Space> x, In<T, Space> y, In<T, Space> dy, Out<T, Space>* dx, Pass<Space>& pass, const Epilogue& e) {
     Out<T, Space> gated, dx_rows, dw, db;
     if (e.relu) gated = rows(pass.template workspace<T>(0, dy.shape));
     if (dx) dx_rows = rows(*dx);

@@ -44,11 +44,8 @@ void activation_forward(Stream stream, const Function& f, In<T> x, Out<T> y) {
 /// dx = dy f.slope(x, y), element by element; dx may be dy. Reads dy and what f uses of x and y once and writes dx once.
 template <class Function, class T>
 void activation_backward(Stream stream, const Function& f, In<T> x, In<T> y, In<T> dy, Out<T> dx) {
-  map_elements(stream, "activation_backward", detail::ActivationGradient<Function>{f}, dx.shape, dx.data, x.data, y.data, dy.data);
-}
-template <class T>
-void activation_backward(Stream stream, const activation::Relu<T>&, In<T> x, In<T>, In<T> dy, Out<T> dx) {
-  map_elements(stream, "relu_backward", detail::ReluGradient{}, dx.shape, dx.data, x.data, dy.data);
+  if constexpr (std::is_same_v<Function, activation::Relu<T>>) map_elements(stream, "relu_backward", detail::ReluGradient{}, dx.shape, dx.data, x.data, dy.data);
+  else map_elements(stream, "activation_backward", detail::ActivationGradient<Function>{f}, dx.shape, dx.data, x.data, y.data, dy.data);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,7 +1,7 @@
 #pragma once
 #include <algorithm>
 
-#include "ventral/cuda/quotient.cuh"
+#include "ventral/cuda/channel_window.cuh"
 #include "ventral/divisive_box.hpp"
 
 /// Sums over a box around every element of [N,C,H,W], elements outside counting 0, in passes along one axis each: the cost grows with the sum of the
@@ -99,6 +99,7 @@ struct PlaneTiles {
   int rows = 1, columns = 1;                       ///< of a tile
   int row_tiles = 0, column_tiles = 0, group = 1;  ///< planes of a block: more than one where a tile is a whole plane
   int above, left, tall, wide;                     ///< the box: rows above, columns to the left, extents
+  FixedDivisor by_rows, by_columns, by_depth, by_pitch, by_channels;
 
   static Index cut(Index length) {
     const Index tiles = (length + side - 1) / side;
@@ -111,6 +112,8 @@ struct PlaneTiles {
         wide(static_cast<int>(box_width.extent())) {
     if (row_tiles == 1 && column_tiles == 1)
       group = static_cast<int>(std::clamp(std::min(most_outputs / (rows * columns), most_shared / plane_elements()), Index{1}, planes));
+    by_rows = FixedDivisor(rows), by_columns = FixedDivisor(columns), by_depth = FixedDivisor(depth()), by_pitch = FixedDivisor(pitch());
+    by_channels = FixedDivisor(channels);
   }
   constexpr int pitch() const { return columns + wide - 1; }
   constexpr int depth() const { return rows + tall - 1; }
@@ -128,32 +131,33 @@ VENTRAL_BOUNDED_KERNEL(256) void box_tile_kernel(PlaneTiles t, Load load, Finish
               plane0 = at_group * t.group;
   const int group = t.planes - plane0 < t.group ? static_cast<int>(t.planes - plane0) : t.group;
   const Index row_tile = quotient(tile, t.column_tiles), top = row_tile * t.rows, left = (tile - row_tile * t.column_tiles) * t.columns;
-  const auto channel0 = static_cast<std::uint32_t>(plane0 % t.channels), channels = static_cast<std::uint32_t>(t.channels);
-  const auto channel = [=](int plane) { return static_cast<Index>((channel0 + static_cast<std::uint32_t>(plane)) % channels); };
+  const int channel0 = static_cast<int>(plane0 % t.channels);
+  const auto channel = [&](int plane) { return Index{Division(channel0 + plane, t.by_channels).rest}; };
   S* const across = t.wide > 1 ? padded + group * depth * pitch : padded;
 
   for (int i = static_cast<int>(threadIdx.x); i < group * depth * pitch; i += threads) {
-    const int plane = i / (depth * pitch);
-    const Index row = top - t.above + i / pitch % depth, column = left - t.left + i % pitch;
+    const Division line(i, t.by_pitch), plane(line.quotient, t.by_depth);
+    const Index row = top - t.above + plane.rest, column = left - t.left + line.rest;
     const bool inside = 0 <= row && row < t.height && 0 <= column && column < t.width;
-    padded[i] = inside ? load(channel(plane), ((plane0 + plane) * t.height + row) * t.width + column) : S(0);
+    padded[i] = inside ? load(channel(plane.quotient), ((plane0 + plane.quotient) * t.height + row) * t.width + column) : S(0);
   }
   __syncthreads();
   if (t.wide > 1)
     for (int i = static_cast<int>(threadIdx.x); i < group * depth * t.columns; i += threads) {
-      const S* const from = padded + i / t.columns * pitch + i % t.columns;
+      const Division line(i, t.by_columns);
+      const S* const from = padded + line.quotient * pitch + line.rest;
       S sum = from[0];
       for (int k = 1; k < t.wide; ++k) sum = sum + from[k];
       across[i] = sum;
     }
   __syncthreads();
   for (int i = static_cast<int>(threadIdx.x); i < group * outputs; i += threads) {
-    const int plane = i / outputs, row = i % outputs / t.columns, column = i % t.columns;
-    if (top + row >= t.height || left + column >= t.width) continue;
-    const S* const from = across + (plane * depth + row) * t.columns + column;
+    const Division line(i, t.by_columns), plane(line.quotient, t.by_rows);
+    if (top + plane.rest >= t.height || left + line.rest >= t.width) continue;
+    const S* const from = across + (plane.quotient * depth + plane.rest) * t.columns + line.rest;
     S sum = from[0];
     for (int k = 1; k < t.tall; ++k) sum = sum + from[k * t.columns];
-    finish(channel(plane), ((plane0 + plane) * t.height + top + row) * t.width + left + column, sum);
+    finish(channel(plane.quotient), ((plane0 + plane.quotient) * t.height + top + plane.rest) * t.width + left + line.rest, sum);
   }
 }
 
@@ -178,7 +182,7 @@ struct BoxPlan {
   }
   bool over_planes() const { return height.extent() > 1 || width.extent() > 1; }
   bool over_channels() const { return channels.extent() > 1 || !over_planes(); }
-  bool tiled() const { return height.extent() <= PlaneTiles::longest && width.extent() <= PlaneTiles::longest && x[1] < (Index{1} << 31); }
+  bool tiled() const { return height.extent() <= PlaneTiles::longest && width.extent() <= PlaneTiles::longest && x[1] < (Index{1} << 30); }
   LineWalk along_channels() const { return {x[0], x[1], x[2] * x[3], channels, 0, x[1]}; }
   LineWalk along_rows() const { return {x[0] * x[1] * x[2], x[3], 1, width, x[2], x[1]}; }
   LineWalk along_columns() const { return {x[0] * x[1], x[2], x[3], height, 1, x[1]}; }
@@ -209,7 +213,11 @@ void box_sums(Stream stream, const DivisiveBox& box, const Shape& x, S* scratch,
   if (x.size() == 0) return;
   const BoxPlan plan(box, x);
   if (!plan.over_channels()) return plane_sums(stream, plan, scratch, load, finish);
-  if (!plan.over_planes()) return window_walk(stream, plan.along_channels(), x, scratch + plan.ring, load, finish);
+  if (!plan.over_planes()) {
+    if constexpr (sizeof(S) == 4 && requires { load.read(Index{}); })
+      if (channel_window<S>(stream, plan.channels, x, load, finish)) return;
+    return window_walk(stream, plan.along_channels(), x, scratch + plan.ring, load, finish);
+  }
   plane_sums(stream, plan, scratch, load, StorePlain<S>{scratch});
   window_walk(stream, plan.along_channels(), x, scratch + plan.ring, LoadPlain<S>{scratch}, finish);
 }

@@ -1,4 +1,6 @@
 #pragma once
+#include <algorithm>
+
 #include "ventral/cuda/elementwise.cuh"
 #include "ventral/cuda/loss_sum.cuh"
 
@@ -10,13 +12,32 @@ namespace detail {
 /// As a kernel's argument the state gets to the device in the order of the stream, without waiting for it.
 VENTRAL_KERNEL void set_step_kernel(StepState value, StepState* state) { *state = value; }
 
-/// Elements of `to`, rows of `row`, from the rows that the order names from state->position on. Reads and writes each element once.
+/// Inputs as they are kept: numbers, or bytes that stand for numbers. `at` is the element, `within` its place in its example.
 template <class T>
-VENTRAL_KERNEL void gather_rows_kernel(Index n, Index row, const StepState* state, const std::int64_t* order, const T* from, T* to) {
-  const std::int64_t* const which = order + state->position;
-  for (Index i = first_element(); i < n; i += element_step()) {
-    const Index r = quotient(i, row);
-    to[i] = from[which[r] * row + (i - r * row)];
+struct KeptNumbers {
+  const T* x;
+  VENTRAL_DEVICE T operator()(Index at, Index) const { return x[at]; }
+};
+template <class T>
+struct KeptBytes {
+  const unsigned char* x;
+  const T* levels;  ///< tables of 256
+  Index share;      ///< elements that share a table
+  VENTRAL_DEVICE T operator()(Index at, Index within) const { return levels[quotient(within, share) * 256 + x[at]]; }
+};
+
+/// Inputs and targets of a batch from the examples that the order names from `first` on, or from state->position on; a thread for each element of x, then for
+/// one of the target. Reads and writes each element once.
+template <class Kept, class T, class Target>
+VENTRAL_KERNEL void gather_batch_kernel(Index batch, Index row, Index target_row, BatchPlace place, Kept kept, const Target* targets, T* x, Target* target) {
+  const std::int64_t* const which = place.order + (place.state ? place.state->position : 0);
+  for (Index i = first_element(); i < batch * row; i += element_step()) {
+    const Index r = quotient(i, row), within = i - r * row;
+    x[i] = kept(which[r] * row + within, within);
+  }
+  for (Index i = first_element(); i < batch * target_row; i += element_step()) {
+    const Index r = quotient(i, target_row);
+    target[i] = targets[which[r] * target_row + (i - r * target_row)];
   }
 }
 
@@ -51,12 +72,28 @@ VENTRAL_CUDA_FUNCTION void set_step(Stream stream, const StepState& value, StepS
   launch(stream, {.kernel = "set_step_kernel", .blocks = 1, .threads = 1}, detail::set_step_kernel, value, state);
 }
 
-/// to[i] = from[order[state->position + i]], row by row.
-template <class T>
-void gather_rows(Stream stream, const StepState* state, In<std::int64_t> order, In<T> from, Out<T> to) {
-  const Index n = to.size(), row = to.shape.product(1, to.shape.rank());
-  launch(stream, {.kernel = "gather_rows_kernel", .blocks = blocks_for(n), .shape = to.shape}, detail::gather_rows_kernel<T>, n, row, state, order.data,
-         from.data, to.data);
+namespace detail {
+
+template <class Kept, class T, class Target>
+void run_gather(Stream stream, const BatchPlace& place, const Kept& kept, In<Target> targets, Out<T> x, Out<Target> target) {
+  const Index batch = x.shape[0], row = x.shape.product(1, x.shape.rank()), target_row = target.shape.product(1, target.shape.rank());
+  const Launch l{.kernel = "gather_batch_kernel", .blocks = blocks_for(batch * std::max(row, target_row)), .shape = x.shape};
+  launch(stream, l, gather_batch_kernel<Kept, T, Target>, batch, row, target_row, place, kept, targets.data, x.data, target.data);
+}
+
+}  // namespace detail
+
+/// x[i] = kept[place.order[i]] and the target likewise, for the examples of a batch in one launch.
+template <class T, class Target>
+void gather_batch(Stream stream, const BatchPlace& place, In<T> kept, In<Target> targets, Out<T> x, Out<Target> target) {
+  detail::run_gather(stream, place, detail::KeptNumbers<T>{kept.data}, targets, x, target);
+}
+
+/// The same of bytes: x = levels[table][byte]. levels [tables,256]; each table is for an equal share of an example, as of a channel.
+template <class T, class Target>
+void gather_batch_of_bytes(Stream stream, const BatchPlace& place, In<unsigned char> kept, In<T> levels, In<Target> targets, Out<T> x, Out<Target> target) {
+  const Index row = x.shape.product(1, x.shape.rank());
+  detail::run_gather(stream, place, detail::KeptBytes<T>{kept.data, levels.data, row / levels.shape[0]}, targets, x, target);
 }
 
 /// Reports the step and counts it on. `labels` are empty where nothing is to be classified.

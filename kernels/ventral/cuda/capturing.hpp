@@ -14,6 +14,7 @@ struct Capture {
     bool held;
   };
   std::vector<Array> arrays;
+  std::vector<const char*> nodes;  ///< what the graph does, in order: kernels, "copy" and "clear"
   Stream before;          ///< this thread's stream outside the capture
   std::size_t freed = 0;  ///< bytes of arrays from outside the capture that the work freed
 
@@ -46,6 +47,11 @@ struct Capture {
 inline Capture*& current_capture() {
   static thread_local Capture* capture = nullptr;
   return capture;
+}
+
+/// Notes work for the graph that this thread captures, if it does.
+inline void note_in_capture(const char* node) {
+  if (Capture* const capture = current_capture()) [[unlikely]] capture->nodes.push_back(node);
 }
 
 /// Throws CudaError in a capture: the call needs the CPU, which takes no part when the graph runs.

@@ -1,10 +1,12 @@
 #pragma once
 #include <algorithm>
 
+#include "ventral/cuda/activation.cuh"
 #include "ventral/cuda/channel_sums.cuh"
 #include "ventral/cuda/conv2d_gather.cuh"
 #include "ventral/cuda/conv2d_gather_gemm.cuh"
 #include "ventral/cuda/conv2d_weight.cuh"
+#include "ventral/cuda/conv2d_winograd.cuh"
 #include "ventral/cuda/elementwise.cuh"
 #include "ventral/cuda/linear.cuh"
 
@@ -73,18 +75,34 @@ void launch_gather(Stream stream, const ConvTuning& tuning, Launch l, Index bloc
   }
 }
 
+/// Whether Winograd's kernel takes a gather: where the tuning says so, or, if it may, by shape: enough rows and channels, and no more than a third of the patches'
+/// outputs beyond the edge. Tensor cores are faster where the math allows them.
+template <class T>
+bool conv_by_winograd(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bool transposed) {
+  if (!winograd_computes(s)) return false;
+  if (tuning.kernel != ConvKernel::automatic) return tuning.kernel == ConvKernel::winograd;
+  const Index rows = transposed ? s.channels : s.outputs, channels = transposed ? s.outputs : s.channels;
+  const Index h = transposed ? s.plan.h.in : s.plan.h.out, w = transposed ? s.plan.w.in : s.plan.w.out;
+  const bool exact = stream.math == Math::exact || !conv_tensor_cores<T>(tuning), filled = 3 * h * w >= 8 * conv_parts(h, Index{2}) * conv_parts(w, Index{2});
+  return tuning.winograd && exact && filled && rows >= tuning.winograd_rows && channels >= tuning.winograd_channels;
+}
+
 /// A gather: forward, or with `transposed` the gradient by the input. Messages name the shapes of what is read and written.
 template <class I, class T>
-void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bool transposed, In<T> x, In<T> w, In<T> b, Out<T> y) {
+void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bool transposed, In<T> x, In<T> w, In<T> b, const ConvEnding& ending, Out<T> y) {
+  if constexpr (std::is_same_v<T, float> && std::is_same_v<I, int>)
+    if (conv_by_winograd<T>(stream, tuning, s, transposed)) return conv_winograd<T>(stream, s, transposed, x, w, b, ending, y);
   const Index taps = s.plan.h.kernel * s.plan.w.kernel, rows = transposed ? s.channels : s.outputs;
   const auto as = [](Index v) { return static_cast<I>(v); };
-  const ConvGather<T, I> p{x.data,       w.data,       b.data,    y.data, conv_axis<I>(s.plan.h, transposed), conv_axis<I>(s.plan.w, transposed),
+  ConvAxis<I> v = conv_axis<I>(s.plan.h, transposed), h = conv_axis<I>(s.plan.w, transposed);
+  if (ending.max_pool) v.written -= v.written % 2, h.written -= h.written % 2;  // the last of an odd number is under no window
+  const ConvGather<T, I> p{x.data,       w.data,       b.data,    y.data, v, h,
                            as(s.images), as(s.groups), as(transposed ? s.outputs : s.channels), as(rows),
-                           as(transposed ? s.depth() : taps), as(transposed ? taps : s.depth())};
+                           as(transposed ? s.depth() : taps), as(transposed ? taps : s.depth()), v.written * h.written / (ending.max_pool ? 4 : 1), ending};
   if (tuning.kernel == ConvKernel::direct || (tuning.kernel == ConvKernel::automatic && rows <= tuning.direct_rows)) {
     const Launch l{.kernel = "conv2d_gather_direct_kernel", .blocks = 1, .threads = conv_direct_threads, .shape = x.shape, .other = y.shape};
     const auto run = [&](Index rows_each, auto kernel) { launch_gather(stream, tuning, l, p.blocks(rows_each, conv_direct_threads), p, kernel); };
-    if (rows == 1) run(1, conv2d_gather_direct_kernel<T, I, 1>);
+    if (rows == 1 && !ending.max_pool) run(1, conv2d_gather_direct_kernel<T, I, 1>);
     else if (rows <= 4) run(4, conv2d_gather_direct_kernel<T, I, 4>);
     else run(8, conv2d_gather_direct_kernel<T, I, 8>);
     return;
@@ -161,14 +179,17 @@ struct PlusBias {
 
 /// conv2d_forward with the choice of kernels in the caller's hands, for tests and benchmarks.
 template <class T>
-void conv2d_forward_tuned(Stream stream, const ConvTuning& tuning, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
+void conv2d_forward_tuned(Stream stream, const ConvTuning& tuning, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y,
+                          const detail::ConvEnding& ending = {}) {
   if (y.size() == 0) return;
   const detail::ConvSizes s(plan, groups, x.shape, y.shape);
   const Index n = s.images, c = s.channels, o = s.outputs;
-  if (s.linear() && tuning.kernel == ConvKernel::automatic)
-    return linear_forward<T>(stream, x.reshaped({n, c}), w.reshaped({o, c}), b, y.reshaped({n, o}));
-  if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, false, x, w, b, y);
-  else detail::conv_gather<Index, T>(stream, tuning, s, false, x, w, b, y);
+  if (s.linear() && tuning.kernel == ConvKernel::automatic) {
+    const auto product = ending.relu ? linear_relu_forward<T> : linear_forward<T>;
+    return product(stream, x.reshaped({n, c}), w.reshaped({o, c}), b, y.reshaped({n, o}));
+  }
+  if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, false, x, w, b, ending, y);
+  else detail::conv_gather<Index, T>(stream, tuning, s, false, x, w, b, ending, y);
 }
 template <class T>
 void conv2d_backward_input_tuned(Stream stream, const ConvTuning& tuning, const WindowPlan& plan, Index groups, In<T> w, In<T> dy, Out<T> dx) {
@@ -177,8 +198,8 @@ void conv2d_backward_input_tuned(Stream stream, const ConvTuning& tuning, const 
   const Index n = s.images, c = s.channels, o = s.outputs;
   if (s.linear() && tuning.kernel == ConvKernel::automatic)
     return linear_backward_input<T>(stream, w.reshaped({o, c}), dy.reshaped({n, o}), dx.reshaped({n, c}));
-  if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, true, dy, w, In<T>(), dx);
-  else detail::conv_gather<Index, T>(stream, tuning, s, true, dy, w, In<T>(), dx);
+  if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, true, dy, w, In<T>(), {}, dx);
+  else detail::conv_gather<Index, T>(stream, tuning, s, true, dy, w, In<T>(), {}, dx);
 }
 template <class T>
 void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
@@ -198,7 +219,7 @@ void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const
 template <class T>
 void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, Out<T> y) {
   if (detail::provided(stream, &ProviderTable<T>::conv2d_forward, plan, groups, x, w, b, y)) return;
-  conv2d_forward_tuned<T>(stream, {}, plan, groups, x, w, b, y);
+  conv2d_forward_tuned<T>(stream, {.winograd = winograd()}, plan, groups, x, w, b, y);
 }
 
 /// dx[n,c](p) = sum over the outputs o and taps (i,j) that saw p of w[o,c,i,j] dy[n,o]. Shapes as in conv2d_forward.
@@ -206,7 +227,7 @@ void conv2d_forward(Stream stream, const WindowPlan& plan, Index groups, In<T> x
 template <class T>
 void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, In<T> w, In<T> dy, Out<T> dx) {
   if (detail::provided(stream, &ProviderTable<T>::conv2d_backward_input, plan, groups, w, dy, dx)) return;
-  conv2d_backward_input_tuned<T>(stream, {}, plan, groups, w, dy, dx);
+  conv2d_backward_input_tuned<T>(stream, {.winograd = winograd()}, plan, groups, w, dy, dx);
 }
 
 /// dw[o,c,i,j] += sum over images and outputs of dy[n,o] x[n,c](what tap (i,j) saw). Shapes as in conv2d_forward.
@@ -225,6 +246,28 @@ void conv2d_backward_bias(Stream stream, In<T> dy, Out<T> db) {
   Tensor<double, Space> partial = Tensor<double, Space>::uninitialized({detail::channel_partial_sums(s)});
   const detail::AddToBias<T> add{db.data};
   detail::channel_sums(stream, "conv2d_bias_gradient", detail::SumOfX{}, dy.shape, s, dy.data, dy.data, nullptr, partial.data(), add);
+}
+
+/// conv2d_forward, ReLU and a max pooling of windows of two by two, side by side, in one kernel, which writes y alone, pooled: the same bits as one by one.
+/// `takers` [as y], if not null: for the gradient, see conv2d_epilogue.cuh. Always by ventral's kernels.
+template <class T>
+void conv2d_forward_fused(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> b, const Epilogue& e, Out<unsigned char> takers,
+                          Out<T> y) {
+  conv2d_forward_tuned<T>(stream, {.winograd = winograd()}, plan, groups, x, w, b, y, {e.relu, e.pool == Epilogue::Pool::max, takers.data});
+}
+
+/// The gradients of conv2d_forward_fused, each if not null: dx is overwritten, dw and db are added to. The gradient before the epilogue, as large as the
+/// convolution's output, is written once to temporary memory; y is read for ReLU without pooling only, `takers` with pooling only.
+template <class T>
+void conv2d_backward_fused(Stream stream, const WindowPlan& plan, Index groups, In<T> x, In<T> w, In<T> y, In<unsigned char> takers, In<T> dy,
+                           const Epilogue& e, Out<T>* dx, Out<T>* dw, Out<T>* db) {
+  if (!dx && !dw && !db) return;
+  auto before = Tensor<T, Space>::uninitialized({x.shape[0], w.shape[0], plan.h.out, plan.w.out});
+  if (e.pool != Epilogue::Pool::none) detail::unpool_pairs<T>(stream, takers, dy, before);
+  else activation_backward(stream, activation::Relu<T>{}, y, y, dy, before.ref());
+  if (dx) conv2d_backward_input<T>(stream, plan, groups, w, before, *dx);
+  if (dw) conv2d_backward_weight<T>(stream, plan, groups, x, before, *dw);
+  if (db) conv2d_backward_bias<T>(stream, before, *db);
 }
 
 /// y[n,c] += b[c]; y [N,C,H,W]. Reads and writes y once.

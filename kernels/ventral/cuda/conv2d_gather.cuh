@@ -1,11 +1,13 @@
 #pragma once
+#include "ventral/cuda/conv2d_epilogue.cuh"
 #include "ventral/cuda/conv2d_plan.cuh"
 
 /// The gather of conv2d_plan.cuh on one block: which rows and pixels it computes. And its direct kernel.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE::detail {
 
 /// A gather over a batch of images, as a product for each group and phase: rows are the channels written, columns the pixels of all images, the depth
-/// is the channels read times the taps. y[n, g rows + r, pixel] = b[g rows + r] + sum over (c, taps) of w x[n, g channels + c, window of the pixel].
+/// is the channels read times the taps. y[n, g rows + r, pixel] = b[g rows + r] + sum over (c, taps) of w x[n, g channels + c, window of the pixel],
+/// then what `ending` does. Where that pools, the pixels of a window follow each other as columns 4 i to 4 i + 3.
 template <class T, class I>
 struct ConvGather {
   const T *x, *w, *b;
@@ -13,6 +15,8 @@ struct ConvGather {
   ConvAxis<I> v, h;                   ///< vertical, horizontal
   I images, groups, channels, rows;   ///< channels and rows of one group
   I channel_step, row_step;           ///< distances in w
+  I plane;                            ///< numbers in y for a row and image
+  ConvEnding ending;
   I first_block = 0;                  ///< of this launch
 
   constexpr Index columns() const { return Index{images} * v.longest() * h.longest(); }
@@ -57,17 +61,19 @@ struct ConvPixel {
   const T* x;  ///< first channel of the group
   I v, h;      ///< position of tap (0, 0)
   I bound;     ///< of v; 0 when there is no such pixel, so that everything lies outside
-  I to;        ///< position in y of the group's row 0; -1 when there is no such pixel
+  I to;        ///< position in y of the group's row 0, of its window where the gather pools; -1 when there is no such pixel
 
   VENTRAL_DEVICE ConvPixel(const ConvGather<T, I>& p, const ConvPlace<T, I>& place, I column) {
     const bool exists = column < place.columns;
-    const ConvCursor<I> at = ConvCursor<I>::at(exists ? column : 0, place.v.count, place.h.count);
+    const int halve = p.ending.max_pool ? 1 : 0;
+    const I flat = exists ? column : 0, corner = flat & (3 * halve);
+    const ConvCursor<I> at = ConvCursor<I>::at(flat >> 2 * halve, place.v.count >> halve, place.h.count >> halve);
     x = p.x + (at.c * p.groups + place.group) * p.channels * p.v.read * p.h.read;
-    v = at.i * place.v.stride + place.v.first;
-    h = at.j * place.h.stride + place.h.first;
+    v = ((at.i << halve) + (corner >> 1)) * place.v.stride + place.v.first;
+    h = ((at.j << halve) + (corner & 1)) * place.h.stride + place.h.first;
     bound = exists ? p.v.read : 0;
-    const I line = (at.c * p.groups + place.group) * p.rows * p.v.written + place.v.place + at.i * place.v.place_step;
-    to = exists ? line * p.h.written + place.h.place + at.j * place.h.place_step : -1;
+    const I line = place.v.place + at.i * place.v.place_step;
+    to = exists ? (at.c * p.groups + place.group) * p.rows * p.plane + line * (p.h.written >> halve) + place.h.place + at.j * place.h.place_step : -1;
   }
 };
 
@@ -96,6 +102,19 @@ VENTRAL_DEVICE void add_window(const ConvGather<T, I>& p, const ConvPlace<T, I>&
   }
 }
 
+/// Four neighbouring threads hold the sums of a window: each pools some of the rows.
+template <int rows, class T, class I>
+VENTRAL_DEVICE void pool_neighbours(const ConvGather<T, I>& p, const ConvPlace<T, I>& place, const ConvPixel<T, I>& pixel, const Compute<T> (&sum)[rows]) {
+  const int corner = static_cast<int>(threadIdx.x % 4);
+  VENTRAL_DEVICE_UNROLL
+  for (int r = 0; r < rows; ++r) {
+    Compute<T> window[4];
+    VENTRAL_DEVICE_UNROLL
+    for (int i = 0; i < 4; ++i) window[i] = __shfl_sync(0xFFFFFFFFu, sum[r], i, 4);
+    if (corner == r % 4 && pixel.to >= 0 && place.row + r < p.rows) p.ending.template write_largest<T>(p.y, pixel.to + (place.row + r) * p.plane, window);
+  }
+}
+
 /// A gather by a thread for each pixel, which keeps the sums of `rows` rows in registers; the weights of a block, 256 taps at a time, lie in shared
 /// memory. Threads lie along the pixels, so that reads and writes are coalesced. x is read rows_of_a_group / rows times, from the first-level cache.
 template <class T, class I, int rows>
@@ -118,10 +137,12 @@ VENTRAL_BOUNDED_KERNEL(conv_direct_threads) void conv2d_gather_direct_kernel(Con
     __syncthreads();
     add_window(p, place, pixel, w, depth, at, sum);
   }
+  if constexpr (rows > 1)  // one row does not pool: its kernel would be short of registers
+    if (p.ending.max_pool) return pool_neighbours<rows>(p, place, pixel, sum);
   if (pixel.to < 0) return;
   VENTRAL_DEVICE_UNROLL
   for (int r = 0; r < rows; ++r)
-    if (place.row + r < p.rows) store(p.y + pixel.to + (place.row + r) * p.v.written * p.h.written, sum[r]);
+    if (place.row + r < p.rows) store(p.y + pixel.to + (place.row + r) * p.plane, p.ending.finish(sum[r]));
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE::detail

@@ -14,9 +14,10 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 /// Which kernels compute a convolution.
 enum class ConvKernel {
-  automatic,     ///< by the limits of ConvTuning
-  direct,        ///< threads along the pixels, weights in shared memory: for few outputs a group, as in a first layer or a depthwise one
-  implicit_gemm  ///< a product of matrices, tile by tile; the matrix of all windows is never written out
+  automatic,      ///< by the limits of ConvTuning
+  direct,         ///< threads along the pixels, weights in shared memory: for few outputs a group, as in a first layer or a depthwise one
+  implicit_gemm,  ///< a product of matrices, tile by tile; the matrix of all windows is never written out
+  winograd        ///< F(2x2,3x3), forward and by the input, for what it computes: float, 3x3, stride and dilation 1, one group; else as implicit_gemm
 };
 
 /// Rows x columns of the product that a block of 256 threads computes.
@@ -33,6 +34,9 @@ struct ConvTuning {
   Index split_blocks = 528;   ///< the weight gradient's sum over images and pixels is split until there are about so many blocks,
   Index split_pixels = 1024;  ///< into runs of at least so many pixels
   bool tensor_cores = true;   ///< for bfloat16, half, and floats whose math allows them; from compute capability 8.0
+  bool winograd = false;      ///< automatic: winograd for what it computes and where it pays; off before a GPU has measured it
+  Index winograd_rows = 33;      ///< it pays from so many rows
+  Index winograd_channels = 16;  ///< and channels read on
   bool wide_index = false;    ///< 64-bit positions even where 32 bits would do
   Index launch_blocks = (Index{1} << 31) - 1;  ///< the most blocks in one launch
 };

@@ -67,6 +67,7 @@ inline void check(cudaError_t status, const Launch& l) {
 inline void check_launch(Stream stream, const Launch& l) {
   check(cudaPeekAtLastError() == cudaSuccess ? cudaSuccess : cudaGetLastError(), l);
   detail::Ledger::instance().last_kernel = l.kernel;
+  detail::note_in_capture(l.kernel);
   if (!detail::sync_checks()) return;
   cudaStreamCaptureStatus capture = cudaStreamCaptureStatusNone;
   if (cudaStreamIsCapturing(native(stream), &capture) == cudaSuccess && capture != cudaStreamCaptureStatusNone) return;
@@ -181,10 +182,14 @@ VENTRAL_CUDA_FUNCTION void Space::deallocate(void* p, std::size_t bytes) noexcep
 }
 
 VENTRAL_CUDA_FUNCTION void Space::zero(void* p, std::size_t bytes) {
-  if (bytes) check(cudaMemsetAsync(p, 0, bytes, native(stream())), "cudaMemsetAsync");
+  if (!bytes) return;
+  check(cudaMemsetAsync(p, 0, bytes, native(stream())), "cudaMemsetAsync");
+  detail::note_in_capture("clear");
 }
 VENTRAL_CUDA_FUNCTION void Space::copy(void* to, const void* from, std::size_t bytes) {
-  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, native(stream())), "cudaMemcpyAsync (device to device)");
+  if (!bytes) return;
+  check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, native(stream())), "cudaMemcpyAsync (device to device)");
+  detail::note_in_capture("copy");
 }
 VENTRAL_CUDA_FUNCTION void Space::copy_to_host(void* to, const void* from, std::size_t bytes) {
   detail::forbid_in_capture("copy_to_host");
@@ -197,6 +202,17 @@ VENTRAL_CUDA_FUNCTION void Space::copy_from_host(void* to, const void* from, std
   if (!bytes) return;
   check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, native(stream())), "cudaMemcpyAsync (host to device)");
   check(cudaStreamSynchronize(native(stream())), "cudaStreamSynchronize");
+}
+
+VENTRAL_CUDA_FUNCTION PinnedMemory::PinnedMemory(std::size_t bytes) {
+  if (bytes) check(cudaMallocHost(&data_, bytes), "cudaMallocHost");
+}
+VENTRAL_CUDA_FUNCTION PinnedMemory::~PinnedMemory() {
+  if (data_) static_cast<void>(cudaFreeHost(data_));
+}
+VENTRAL_CUDA_FUNCTION void queue_copy_from_host(Stream stream, void* to, const void* from, std::size_t bytes) {
+  detail::forbid_in_capture("queue_copy_from_host");
+  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, native(stream)), "cudaMemcpyAsync (page-locked to device)");
 }
 
 VENTRAL_CUDA_FUNCTION void synchronize(Stream stream) {

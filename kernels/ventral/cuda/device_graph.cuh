@@ -15,6 +15,7 @@ struct Graph::State : detail::Capture {
     if (executable) static_cast<void>(cudaGraphExecDestroy(std::exchange(executable, nullptr)));
     for (const Array& a : arrays) detail::free_on(Space::stream(), a.data, a.bytes);
     arrays.clear();
+    nodes.clear();
     size = 0, freed = 0;
   }
   /// Ends the capture; the graph in *out unless it is broken.
@@ -64,7 +65,7 @@ VENTRAL_CUDA_FUNCTION void Graph::end() {
     }
   }
   if (graph) static_cast<void>(cudaGraphDestroy(graph));
-  if (problem.empty()) return;
+  if (problem.empty()) return check(cudaGraphUpload(s.executable, native(s.before)), "cudaGraphUpload");  // else the first launch would wait for it
   s.clear();
   throw CudaError("graph: " + problem);
 }
@@ -83,5 +84,6 @@ VENTRAL_CUDA_FUNCTION void Graph::launch(Stream stream) const {
   if (detail::sync_checks()) synchronize(stream);
 }
 VENTRAL_CUDA_FUNCTION std::size_t Graph::size() const { return state_->size; }
+VENTRAL_CUDA_FUNCTION const std::vector<const char*>& Graph::nodes() const { return state_->nodes; }
 
 }  // namespace ventral::inline v0::cuda::device

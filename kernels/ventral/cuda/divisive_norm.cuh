@@ -62,12 +62,13 @@ struct KeptSums {
       store(p, sum);
     }
   }
-  VENTRAL_DEVICE S kept(const T* p) const {
-    const S v = load(p);
+  VENTRAL_DEVICE S kept(S v) const {
     if constexpr (as_root) return box * (exponent == S(2) ? v * v : exponent == S(1) || !(v > S(0)) ? v : positive_power(v, exponent));
     return v;
   }
 };
+
+// What box_sums loads and finishes with: read(at) what is stored at a position, then make(channel, of that), or write(channel, at, sum, that).
 
 /// |x|^exponent
 template <class T>
@@ -75,11 +76,13 @@ struct Magnitudes {
   using S = Compute<T>;
   S exponent;
   const T* x;
-  VENTRAL_DEVICE S operator()(Index, Index at) const {
-    const S v = load(x + at), size = v < S(0) ? -v : v;
+  VENTRAL_DEVICE S read(Index at) const { return load(x + at); }
+  VENTRAL_DEVICE S make(Index, S v) const {
+    const S size = v < S(0) ? -v : v;
     if (exponent == S(2)) return v * v;
     return exponent != S(1) && size > S(0) ? positive_power(size, exponent) : size;  // 0 and NaN stay
   }
+  VENTRAL_DEVICE S operator()(Index channel, Index at) const { return make(channel, read(at)); }
 };
 
 /// y = x (k + slope sum)^-beta
@@ -90,12 +93,14 @@ struct Divide {
   KeptSums<T> kept;
   const T* x;
   T *sums, *y;
-  VENTRAL_DEVICE void operator()(Index channel, Index at, S sum) {
+  VENTRAL_DEVICE S read(Index at) const { return load(x + at); }
+  VENTRAL_DEVICE void write(Index channel, Index at, S sum, S v) {
     const Divisor<S>& d = divisors.of(channel);
-    const S v = load(x + at), base = d.k + d.slope * sum;
+    const S base = d.k + d.slope * sum;
     if (sums) kept.keep(sums + at, sum);
     store(y + at, base < d.limit ? v : v * inverse_power(base, d.beta));
   }
+  VENTRAL_DEVICE void operator()(Index channel, Index at, S sum) { write(channel, at, sum, read(at)); }
 };
 
 /// exponent slope beta dy y / (k + slope sum), 0 where nothing was divided: what each unit's divisor tells its neighbours.
@@ -105,11 +110,16 @@ struct DivisorGradients {
   Divisors<T> divisors;
   KeptSums<T> kept;
   const T *y, *dy, *sums;
-  VENTRAL_DEVICE S operator()(Index channel, Index at) {
+  struct Stored {
+    S y, dy, sum;
+  };
+  VENTRAL_DEVICE Stored read(Index at) const { return {load(y + at), load(dy + at), load(sums + at)}; }
+  VENTRAL_DEVICE S make(Index channel, const Stored& v) {
     const Divisor<S>& d = divisors.of(channel);
-    const S base = d.k + d.slope * kept.kept(sums + at);
-    return base < d.limit ? S(0) : kept.exponent * d.slope * d.beta * load(dy + at) * load(y + at) / base;
+    const S base = d.k + d.slope * kept.kept(v.sum);
+    return base < d.limit ? S(0) : kept.exponent * d.slope * d.beta * v.dy * v.y / base;
   }
+  VENTRAL_DEVICE S operator()(Index channel, Index at) { return make(channel, read(at)); }
 };
 
 /// dx = dy (k + slope sum)^-beta - |x|^(exponent - 1) sign(x) pooled
@@ -120,11 +130,16 @@ struct GatherGradients {
   KeptSums<T> kept;
   const T *x, *dy, *sums;
   T* dx;
-  VENTRAL_DEVICE void operator()(Index channel, Index at, S pooled) {
+  struct Stored {
+    S x, dy, sum;
+  };
+  VENTRAL_DEVICE Stored read(Index at) const { return {load(x + at), load(dy + at), load(sums + at)}; }
+  VENTRAL_DEVICE void write(Index channel, Index at, S pooled, const Stored& v) {
     const Divisor<S>& d = divisors.of(channel);
-    const S v = load(x + at), g = load(dy + at), base = d.k + d.slope * kept.kept(sums + at);
-    store(dx + at, (base < d.limit ? g : g * inverse_power(base, d.beta)) - rise(v) * pooled);
+    const S base = d.k + d.slope * kept.kept(v.sum);
+    store(dx + at, (base < d.limit ? v.dy : v.dy * inverse_power(base, d.beta)) - rise(v.x) * pooled);
   }
+  VENTRAL_DEVICE void operator()(Index channel, Index at, S pooled) { write(channel, at, pooled, read(at)); }
   VENTRAL_DEVICE S rise(S v) const {
     const S p = kept.exponent;
     if (p == S(2)) return v;
@@ -143,7 +158,7 @@ VENTRAL_BOUNDED_KERNEL(threads) void divisor_parameter_sums_kernel(Index channel
   const Divisor<S>& d = divisors.of(plane % channels);
   double by_k = 0, by_slope = 0, by_beta = 0;
   for (Index i = plane * positions + threadIdx.x; i < (plane + 1) * positions; i += threads) {
-    const S sum = kept.kept(sums + i), base = d.k + d.slope * sum, share = load(dy + i) * load(y + i);
+    const S sum = kept.kept(load(sums + i)), base = d.k + d.slope * sum, share = load(dy + i) * load(y + i);
     if (base < d.limit) continue;
     by_k += static_cast<double>(share / normal_number(base));
     by_slope += static_cast<double>(share * sum / normal_number(base));

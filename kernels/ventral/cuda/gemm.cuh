@@ -1,4 +1,5 @@
 #pragma once
+#include "ventral/cuda/gemm_hopper.cuh"
 #include "ventral/cuda/gemm_simple.cuh"
 #include "ventral/cuda/gemm_tuning.cuh"
 
@@ -18,16 +19,71 @@ GemmTask<T> cut_gemm(const GemmProblem<T>& p, Index parts, Index slab, int colum
   return {p, std::max(Index{1}, (p.k + depth - 1) / depth), depth, nullptr, a, b, c};
 }
 
-/// Launches a kernel that takes a task, with a second pass when there are several parts.
-template <class T>
-void launch_gemm(Stream stream, const char* name, GemmTask<T> task, Index tiles, Extent threads, std::size_t shared, void (*kernel)(GemmTask<T>)) {
+/// Runs a task by run(task), with room for partial sums and a second pass when there are several parts.
+template <class T, class Run>
+void run_task(Stream stream, GemmTask<T> task, Run run) {
   const GemmProblem<T>& p = task.problem;
   auto partial = Tensor<Compute<T>, Space>::uninitialized({task.parts > 1 ? task.parts * p.m * p.n : 0});
   task.partial = partial.data();
-  const Shape shape{p.m, p.n, p.k};
-  launch(stream, {.kernel = name, .blocks = tiles * task.parts, .threads = threads, .shared = shared, .shape = shape}, kernel, task);
+  run(task);
   if (task.parts > 1)
-    launch(stream, {.kernel = "gemm_sum_parts_kernel", .blocks = blocks_for(p.m * p.n), .shape = shape}, gemm_sum_parts_kernel<T>, task);
+    launch(stream, {.kernel = "gemm_sum_parts_kernel", .blocks = blocks_for(p.m * p.n), .shape = {p.m, p.n, p.k}}, gemm_sum_parts_kernel<T>, task);
+}
+
+/// Launches a kernel that takes a task, a block for each tile and part.
+template <class T>
+void launch_gemm(Stream stream, const char* name, const GemmTask<T>& all, Index tiles, Extent threads, std::size_t shared, void (*kernel)(GemmTask<T>)) {
+  run_task(stream, all, [&](const GemmTask<T>& task) {
+    const GemmProblem<T>& p = task.problem;
+    launch(stream, {.kernel = name, .blocks = tiles * task.parts, .threads = threads, .shared = shared, .shape = {p.m, p.n, p.k}}, kernel, task);
+  });
+}
+
+/// Blocks that a GPU runs side by side when each takes a multiprocessor.
+inline Index multiprocessors() {
+#if defined(VENTRAL_CUDA_EMULATED)
+  return 3;
+#else
+  int device = 0, count = 0;
+  check(cudaGetDevice(&device), "cudaGetDevice");
+  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
+  return count;
+#endif
+}
+
+/// The product by gemm_hopper_kernel. False, and nothing done, when the code that runs is not for Hopper.
+template <class T, bool a_extent, bool b_extent>
+bool run_hopper(Stream stream, const GemmProblem<T>& p, Index parts) {
+  using Tile = WarpgroupTile<T, a_extent, b_extent>;
+  const auto kernel = gemm_hopper_kernel<T, a_extent, b_extent>;
+  if (!runs_on_hopper(kernel)) return false;
+  const auto map = [](const Matrix<T>& x, Index rows, Index columns, int box) {
+    return x.transposed ? tensor_map(x.data, columns, rows, x.stride, box) : tensor_map(x.data, rows, columns, x.stride, box);
+  };
+  const TensorMap a = map(p.a, p.m, p.k, Tile::a_box), b = map(p.b, p.k, p.n, Tile::b_box);
+  const Index tiles = ((p.m + Tile::rows - 1) / Tile::rows) * ((p.n + Tile::columns - 1) / Tile::columns);
+  run_task(stream, cut_gemm(p, parts, Tile::depth, Tile::column_run), [&](const GemmTask<T>& task) {
+    const Index works = tiles * task.parts;
+    launch(stream, {.kernel = "gemm_hopper_kernel", .blocks = std::min(works, multiprocessors()), .threads = hopper_threads, .shared = hopper_shared_bytes<Tile>,
+                    .shape = {p.m, p.n, p.k}},
+           kernel, a, b, task, static_cast<unsigned>(works));
+  });
+  return true;
+}
+
+/// The same, by the layout of a and b. False as well for what the copy engine or tf32, which wants rows along k, cannot do.
+template <class T>
+bool run_hopper(Stream stream, const GemmProblem<T>& p, Index parts) {
+  const auto fits = [](const Matrix<T>& x, Index rows, Index columns) {
+    return tensor_map_fits(x.data, x.transposed ? columns : rows, x.transposed ? rows : columns, x.stride);
+  };
+  if (!fits(p.a, p.m, p.k) || !fits(p.b, p.k, p.n)) return false;
+  if (!p.a.transposed && p.b.transposed) return run_hopper<T, false, false>(stream, p, parts);
+  if constexpr (sizeof(T) == 2) {
+    if (p.a.transposed && p.b.transposed) return run_hopper<T, true, false>(stream, p, parts);
+    return p.a.transposed ? run_hopper<T, true, true>(stream, p, parts) : run_hopper<T, false, true>(stream, p, parts);
+  }
+  return false;
 }
 
 template <class T, Math math, GemmKernel kernel, GemmTile size, Innermost a, Innermost b>
@@ -88,6 +144,10 @@ void run_gemm(Stream stream, const GemmProblem<std::type_identity_t<T>>& p, cons
       return launch(stream, {.kernel = "gemm_naive_kernel", .blocks = blocks_for(p.m * p.n), .shape = {p.m, p.n, p.k}}, gemm_naive_kernel<T>, p);
     case GemmKernel::tiled: return detail::run_tiled<T>(stream, p, tuning.parts);
     case GemmKernel::register_tiled: return detail::run_pipelined<T, Math::exact, GemmKernel::register_tiled, true>(stream, p, tuning);
+    case GemmKernel::hopper:
+      if constexpr (sizeof(T) == 2 || (std::is_same_v<T, float> && math == Math::tf32))
+        if (detail::run_hopper(stream, p, tuning.parts)) return;
+      [[fallthrough]];
     case GemmKernel::tensor:
       if (compute_capability() < 80) return detail::run_pipelined<T, Math::exact, GemmKernel::register_tiled, true>(stream, p, tuning);
       return detail::run_pipelined<T, math, tensor, true>(stream, p, tuning);

@@ -46,6 +46,21 @@ struct GemmProblem {
     if (epilogue.bias) value += load(epilogue.bias + (epilogue.bias_of == BiasOf::column ? j : i));
     return epilogue.activation == GemmActivation::relu ? activation::Relu<Compute<T>>{}.value(value) : value;
   }
+  /// The same for n elements in a row, from (i, j): what there is to do is asked once.
+  template <int n>
+  VENTRAL_DEVICE void finish_run(Index i, Index j, Compute<T> (&v)[n], const T* old) const {
+    VENTRAL_DEVICE_UNROLL
+    for (int e = 0; e < n; ++e) v[e] *= alpha;
+    if (beta != Compute<T>(0))
+      VENTRAL_DEVICE_UNROLL
+      for (int e = 0; e < n; ++e) v[e] += beta * load(old + e);
+    if (epilogue.bias)
+      VENTRAL_DEVICE_UNROLL
+      for (int e = 0; e < n; ++e) v[e] += load(epilogue.bias + (epilogue.bias_of == BiasOf::column ? j + e : i));
+    if (epilogue.activation == GemmActivation::relu)
+      VENTRAL_DEVICE_UNROLL
+      for (int e = 0; e < n; ++e) v[e] = activation::Relu<Compute<T>>{}.value(v[e]);
+  }
   VENTRAL_DEVICE void write(Index i, Index j, Compute<T> sum) const {
     T* const out = c + i * c_stride + j;
     store(out, finish(i, j, sum, out));

@@ -86,7 +86,7 @@ class TensorTile {
     }
   }
 
-  static constexpr int column_run = 2;
+  static constexpr int column_run = 2, pair_step = 8;
   VENTRAL_DEVICE int row(int i) const { return first_row_ + 8 * i + lane_ / 4; }
   VENTRAL_DEVICE int column(int j) const { return first_column_ + j / 2 * 8 + lane_ % 4 * 2 + j % 2; }
   VENTRAL_DEVICE float sum(int i, int j) const { return sum_[i / 2][j / 2][i % 2 * 2 + j % 2]; }

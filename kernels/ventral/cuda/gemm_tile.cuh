@@ -71,6 +71,8 @@ class RegisterTile {
   using B = Operand<columns, b_innermost>;
   /// A thread's columns j, j + 1, ... lie beside each other from a multiple of it to the next.
   static constexpr int column_run = b_innermost == Innermost::depth ? 1 : vector;
+  /// From a thread's columns j, j + 1 to its next two, for j a multiple of 4 and runs of at least two.
+  static constexpr int pair_step = vector > 2 ? 2 : across * vector;
   static_assert(down % 4 == 0 && across % 8 == 0 && depth % step == 0 && thread_rows % vector == 0 && thread_columns % vector == 0);
 
   VENTRAL_DEVICE void clear() {

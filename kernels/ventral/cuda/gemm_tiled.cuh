@@ -6,18 +6,18 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 namespace detail {
 
-/// Where a block works: a tile of c and a part of k. Tiles are taken in bands of eight tile rows, so that blocks that run together read the same
+/// Where a block works, or work `number` is: a tile of c and a part of k. Tiles are taken in bands of eight tile rows, so that blocks that run together read the same
 /// columns of b and few rows of a.
 template <class Tile>
 struct TilePlace {
   Index part, row, column;
-  VENTRAL_DEVICE TilePlace(Index m, Index n) {
+  VENTRAL_DEVICE TilePlace(Index m, Index n, unsigned number = blockIdx.x) {
     constexpr unsigned band_rows = 8;
     const unsigned down = static_cast<unsigned>((m + Tile::rows - 1) / Tile::rows);
     const unsigned across = static_cast<unsigned>((n + Tile::columns - 1) / Tile::columns);
-    const unsigned tile = blockIdx.x % (down * across), first = tile / (band_rows * across) * band_rows, i = tile % (band_rows * across);
+    const unsigned tile = number % (down * across), first = tile / (band_rows * across) * band_rows, i = tile % (band_rows * across);
     const unsigned height = down - first < band_rows ? down - first : band_rows;
-    part = blockIdx.x / (down * across);
+    part = number / (down * across);
     row = static_cast<Index>(first + i % height) * Tile::rows;
     column = static_cast<Index>(i / height) * Tile::columns;
   }

@@ -6,8 +6,9 @@
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 /// The kernels of a product. `naive` and `tiled` are in gemm_simple.cuh; `register_tiled` and `tensor` are gemm_pipelined_kernel on a RegisterTile or
-/// a TensorTile. `tensor` is `register_tiled` for what tensor cores do not multiply: see tensor_multiplies.
-enum class GemmKernel { naive, tiled, register_tiled, tensor };
+/// a TensorTile. `tensor` is `register_tiled` for what tensor cores do not multiply: see tensor_multiplies. `hopper` is gemm_hopper_kernel, of a tile of its own,
+/// for 16-bit numbers and tf32 on Hopper, and `tensor` where that cannot run; no rule picks it before a GPU has measured it.
+enum class GemmKernel { naive, tiled, register_tiled, tensor, hopper };
 /// Size of the tile of c that a block of the last two works on: 64 x 64, 128 x 128 (double 128 x 64), or for floats without tensor cores 128 x 256.
 enum class GemmTile { small, large, huge };
 template <class T, Math math>

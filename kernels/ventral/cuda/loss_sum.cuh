@@ -14,7 +14,9 @@ namespace detail {
 
 constexpr int loss_threads = 256;
 /// Blocks that give each of n items a thread, up to what fills a GPU.
-inline Index loss_blocks(Index items) { return std::min(loss_room, (items + loss_threads - 1) / loss_threads); }
+inline Index loss_blocks(Index items, Index threads = loss_threads) {
+  return std::min(loss_room, (items + threads - 1) / threads);
+}
 
 /// Copies what the blocks of a loss have found to main memory.
 inline std::vector<double> copy_to_host(const double* found, Index count) {
@@ -23,14 +25,15 @@ inline std::vector<double> copy_to_host(const double* found, Index count) {
   return out;
 }
 
-/// Runs a loss's kernel with a thread for each item, and returns the sum of its blocks' partial sums, or leaves them where they are and notes their number.
-template <class... Parameters, class... Arguments>
+/// Runs a loss's kernel with a thread for each item, `threads` a block, and returns the sum of its blocks' partial sums, or leaves them
+/// where they are and notes their number.
+template <int threads = loss_threads, class... Parameters, class... Arguments>
 double run_loss(Stream stream, const char* name, Index items, const Shape& x, const LossCall& call, Out<double> sums, void (*kernel)(Parameters...),
                 const Arguments&... arguments) {
-  const Index blocks = loss_blocks(items);
+  const Index blocks = loss_blocks(items, threads);
   if (call.left) *call.left = blocks;
   if (blocks == 0) return 0;
-  launch(stream, {.kernel = name, .blocks = blocks, .threads = loss_threads, .shape = x}, kernel, arguments..., sums.data);
+  launch(stream, {.kernel = name, .blocks = blocks, .threads = threads, .shape = x}, kernel, arguments..., sums.data);
   double sum = 0;
   if (!call.left)
     for (const double part : copy_to_host(sums.data, blocks)) sum += part;

@@ -1,5 +1,6 @@
 #pragma once
 #include <cmath>
+#include <vector>
 
 #include "ventral/cpu/optimizer.hpp"
 #include "ventral/cuda/elementwise.cuh"
@@ -72,7 +73,7 @@ struct AdagradMethod {
 
 template <class Method, class T>
 void add_update(Stream stream, In<T> gradient, Out<T> value, Out<T> first, Out<T> second, Out<T> third, std::initializer_list<double> constants) {
-  UpdateEntry e{gradient.data, value.data, {first.data, second.data, third.data}, value.size(), 0, {}};
+  UpdateEntry e{const_cast<T*>(gradient.data), value.data, {first.data, second.data, third.data}, value.size(), 0, {}};
   std::copy(constants.begin(), constants.end(), e.constant);
   UpdateTable::of_this_thread().add<T, Method>(stream, e);
 }
@@ -172,6 +173,16 @@ void adagrad_update(Stream stream, const AdagradStep& o, In<T> gradient, Out<T> 
 template <class T>
 double dot(Stream stream, TensorRef<const T, Space> a, TensorRef<const T, Space> b) {
   return detail::reduce_values<false>(stream, "reduce_values_kernel (dot)", a.shape, detail::ProductOf<T>{a.data, b.data});
+}
+
+/// The sum of the squares of all elements of all arrays, in double: two launches, one copy to main memory. Each array is read once.
+template <class T>
+double squared_norm(Stream stream, const std::vector<TensorRef<const T, Space>>& arrays) {
+  static thread_local detail::UpdateTable table;
+  table.begin();
+  for (const auto& a : arrays)
+    if (a.size() > 0) table.append<T>({const_cast<T*>(a.data), nullptr, {}, a.size(), 0, {}});
+  return table.squared_norm(stream);
 }
 
 /// sum_i |x_i| and max_i |x_i|, in double; the latter is NaN when an x is.

@@ -3,46 +3,46 @@
 #include <cstdint>
 #include <limits>
 
-#include "ventral/cuda/pool_plan.cuh"
+#include "ventral/cuda/pool_window.cuh"
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 namespace detail {
 
-// What pooling makes of the numbers under a window, one at a time: start(), take(x, position in the plane), store(output, cells that count).
+// What pooling makes of the numbers under a window, one at a time: start(position of the first), take(x, position in the plane), value(cells that count).
+// `outside` changes nothing when it is taken: it stands for cells outside the image.
 
-/// A NaN is never <= the bar; it raises the bar to infinity, so that only another NaN passes.
+/// A NaN replaces any number, and only another NaN a NaN.
 template <class T>
 struct MaxUnderWindow {
   using C = Compute<T>;
-  T* y;
-  std::int32_t* winners;
-  C best, bar;
+  static constexpr bool wins = true;
+  static constexpr C outside = -std::numeric_limits<C>::infinity();
+  C best;
   std::int32_t where;
 
   template <class I>
   VENTRAL_DEVICE void start(I first) {
-    best = bar = -std::numeric_limits<C>::infinity();
+    best = outside;
     where = static_cast<std::int32_t>(first);
   }
   template <class I>
   VENTRAL_DEVICE void take(C v, I at) {
-    if (v <= bar) return;
+    if (!(v > best || v != v)) return;
     best = v;
     where = static_cast<std::int32_t>(at);
-    bar = v == v ? v : std::numeric_limits<C>::infinity();
   }
   template <class I>
-  VENTRAL_DEVICE void finish(Index o, I) const {
-    store(y + o, best);
-    if (winners) winners[o] = where;
+  VENTRAL_DEVICE C value(I) const {
+    return best;
   }
 };
 
 template <class T>
 struct MeanUnderWindow {
   using C = Compute<T>;
-  T* y;
+  static constexpr bool wins = false;
+  static constexpr C outside = C(0);
   C sum;
 
   template <class I>
@@ -54,8 +54,8 @@ struct MeanUnderWindow {
     sum += v;
   }
   template <class I>
-  VENTRAL_DEVICE void finish(Index o, I counted) const {
-    store(y + o, sum * (C(1) / static_cast<C>(counted)));
+  VENTRAL_DEVICE C value(I counted) const {
+    return sum * (C(1) / static_cast<C>(counted));
   }
 };
 
@@ -63,7 +63,7 @@ struct MeanUnderWindow {
 template <class T, bool Square>
 struct NormUnderWindow {
   using C = Compute<T>;
-  T* y;
+  static constexpr bool wins = false;
   C p, sum;
 
   template <class I>
@@ -76,15 +76,15 @@ struct NormUnderWindow {
     else sum += std::pow(std::abs(v), p);
   }
   template <class I>
-  VENTRAL_DEVICE void finish(Index o, I) const {
-    if constexpr (Square) store(y + o, std::sqrt(sum));
-    else store(y + o, std::pow(sum, C(1) / p));
+  VENTRAL_DEVICE C value(I) const {
+    if constexpr (Square) return std::sqrt(sum);
+    else return std::pow(sum, C(1) / p);
   }
 };
 
 /// A thread for each output, neighbours along a row; reads the image through the cache, where windows overlap.
 template <class I, class Fold, class T>
-VENTRAL_KERNEL void pool_forward_kernel(Index outputs, PoolPlan<I> plan, bool count_include_pad, const T* x, Fold fold) {
+VENTRAL_KERNEL void pool_forward_kernel(Index outputs, PoolPlan<I> plan, bool count_include_pad, const T* x, T* y, std::int32_t* winners, Fold fold) {
   for (Index i = first_element(); i < outputs; i += element_step()) {
     const PlanePosition<I> o(static_cast<I>(i), plan.h.out, plan.w.out);
     const WindowTaps<I> r(plan.h, o.row, count_include_pad), c(plan.w, o.column, count_include_pad);
@@ -96,7 +96,9 @@ VENTRAL_KERNEL void pool_forward_kernel(Index outputs, PoolPlan<I> plan, bool co
         const I at = origin + a * plan.h.dilation * plan.w.in + b * plan.w.dilation;
         fold.take(load(plane + at), at);
       }
-    fold.finish(i, r.counted * c.counted);
+    store(y + i, fold.value(r.counted * c.counted));
+    if constexpr (Fold::wins)
+      if (winners) winners[i] = fold.where;
   }
 }
 
@@ -104,6 +106,7 @@ VENTRAL_KERNEL void pool_forward_kernel(Index outputs, PoolPlan<I> plan, bool co
 
 template <class T>
 struct ShareOfMax {
+  static constexpr bool wins = true;
   const std::int32_t* winners;
   const T* dy;
   VENTRAL_DEVICE void start(Index) {}
@@ -111,10 +114,13 @@ struct ShareOfMax {
   VENTRAL_DEVICE Compute<T> share(const PoolPlan<I>&, Index o, I, I, I cell) const {
     return winners[o] == static_cast<std::int32_t>(cell) ? load(dy + o) : Compute<T>(0);
   }
+  template <int kernel, int stride, int n>
+  VENTRAL_DEVICE void divide(const KnownSizes&, int, int, Compute<T> (&)[n]) const {}
 };
 
 template <class T>
 struct ShareOfMean {
+  static constexpr bool wins = false;
   bool count_include_pad;
   const T* dy;
   VENTRAL_DEVICE void start(Index) {}
@@ -122,6 +128,16 @@ struct ShareOfMean {
   VENTRAL_DEVICE Compute<T> share(const PoolPlan<I>& plan, Index o, I row, I column, I) const {
     const I counted = WindowTaps<I>(plan.h, row, count_include_pad).counted * WindowTaps<I>(plan.w, column, count_include_pad).counted;
     return load(dy + o) / static_cast<Compute<T>>(counted);
+  }
+  /// The same for outputs [first, first + n) of a row, given dy.
+  template <int kernel, int stride, int n>
+  VENTRAL_DEVICE void divide(const KnownSizes& s, int row, int first, Compute<T> (&given)[n]) const {
+    const int down = counted_cells<kernel>(row * stride - s.above, s.height, s.below, count_include_pad);
+    VENTRAL_DEVICE_UNROLL
+    for (int k = 0; k < n; ++k) {
+      const int across = counted_cells<kernel>((first + k) * stride - s.left, s.width, s.right, count_include_pad);
+      given[k] /= static_cast<Compute<T>>(is_inside(first + k, s.columns) ? down * across : 1);
+    }
   }
 };
 
@@ -160,19 +176,36 @@ VENTRAL_KERNEL void pool_backward_kernel(Index inputs, PoolPlan<I> plan, Share s
   }
 }
 
+/// Any window.
 template <class T, class Fold>
-void pool_forward(Stream stream, const char* kernel, const WindowPlan& plan, bool count_include_pad, In<T> x, Index outputs, const Fold& fold) {
-  const Launch l{.kernel = kernel, .blocks = blocks_for(outputs), .shape = x.shape};
-  if (fits_int(plan, x.size(), outputs))
-    launch(stream, l, pool_forward_kernel<int, Fold, T>, outputs, PoolPlan<int>(plan), count_include_pad, x.data, fold);
-  else launch(stream, l, pool_forward_kernel<Index, Fold, T>, outputs, PoolPlan<Index>(plan), count_include_pad, x.data, fold);
+void pool_any_forward(Stream stream, const char* kernel, const WindowPlan& plan, bool count_include_pad, In<T> x, Out<T> y, std::int32_t* winners,
+                      const Fold& fold) {
+  const Launch l{.kernel = kernel, .blocks = blocks_for(y.size()), .shape = x.shape};
+  const auto run = [&](auto counted) {
+    using I = decltype(counted);
+    launch(stream, l, pool_forward_kernel<I, Fold, T>, y.size(), PoolPlan<I>(plan), count_include_pad, x.data, y.data, winners, fold);
+  };
+  if (fits_int(plan, x.size(), y.size())) run(int{});
+  else run(Index{});
 }
-
 template <class T, class Share>
-void pool_backward(Stream stream, const char* kernel, const WindowPlan& plan, Index outputs, const Share& share, Out<T> dx) {
+void pool_any_backward(Stream stream, const char* kernel, const WindowPlan& plan, Index outputs, const Share& share, Out<T> dx) {
   const Launch l{.kernel = kernel, .blocks = blocks_for(dx.size()), .shape = dx.shape};
   if (fits_int(plan, dx.size(), outputs)) launch(stream, l, pool_backward_kernel<int, Share, T>, dx.size(), PoolPlan<int>(plan), share, dx.data);
   else launch(stream, l, pool_backward_kernel<Index, Share, T>, dx.size(), PoolPlan<Index>(plan), share, dx.data);
+}
+
+/// A window that is known to the compiler, where int counts everything; else any.
+template <class T, class Fold>
+void pool_forward(Stream stream, const char* kernel, const WindowPlan& plan, bool count_include_pad, In<T> x, Out<T> y, std::int32_t* winners,
+                  const Fold& fold) {
+  if (fits_int(plan, x.size(), y.size()) && pool_window_forward(stream, kernel, plan, count_include_pad, x, y, winners, fold)) return;
+  pool_any_forward(stream, kernel, plan, count_include_pad, x, y, winners, fold);
+}
+template <class T, class Share>
+void pool_backward(Stream stream, const char* kernel, const WindowPlan& plan, const std::int32_t* winners, In<T> dy, const Share& share, Out<T> dx) {
+  if (fits_int(plan, dx.size(), dy.size()) && pool_window_backward(stream, kernel, plan, winners, dy.data, share, dx)) return;
+  pool_any_backward(stream, kernel, plan, dy.size(), share, dx);
 }
 
 }  // namespace detail
@@ -182,14 +215,14 @@ void pool_backward(Stream stream, const char* kernel, const WindowPlan& plan, In
 /// cover a cell of the image. Reads x once, overlaps from the cache, and writes y and winners once.
 template <class T>
 void max_pool_forward(Stream stream, const WindowPlan& plan, In<T> x, Out<T> y, Out<std::int32_t> winners) {
-  detail::pool_forward<T>(stream, "max_pool_forward", plan, false, x, y.size(), detail::MaxUnderWindow<T>{y.data, winners.data, {}, {}, {}});
+  detail::pool_forward<T>(stream, "max_pool_forward", plan, false, x, y, winners.data, detail::MaxUnderWindow<T>{});
 }
 
 /// dx[n,c,h,w] = the sum of dy over the windows that (h, w) has won, in the order of the outputs: the gradient goes to the first maximum of each.
 /// Reads winners and dy once, overlaps from the cache, and writes dx once.
 template <class T>
 void max_pool_backward(Stream stream, const WindowPlan& plan, In<std::int32_t> winners, In<T> dy, Out<T> dx) {
-  detail::pool_backward(stream, "max_pool_backward", plan, dy.size(), detail::ShareOfMax<T>{winners.data, dy.data}, dx);
+  detail::pool_backward(stream, "max_pool_backward", plan, winners.data, dy, detail::ShareOfMax<T>{winners.data, dy.data}, dx);
 }
 
 /// y[n,c,i,j] = the sum of x under the window at (i, j), divided by the number of cells that count: those inside the image or, with
@@ -197,22 +230,22 @@ void max_pool_backward(Stream stream, const WindowPlan& plan, In<std::int32_t> w
 template <class T>
 void mean_pool_forward(Stream stream, const WindowPlan& plan, bool count_include_pad, In<T> x, Out<T> y) {
   if (detail::provided(stream, &ProviderTable<T>::mean_pool_forward, plan, count_include_pad, x, y)) return;
-  detail::pool_forward<T>(stream, "mean_pool_forward", plan, count_include_pad, x, y.size(), detail::MeanUnderWindow<T>{y.data, {}});
+  detail::pool_forward<T>(stream, "mean_pool_forward", plan, count_include_pad, x, y, nullptr, detail::MeanUnderWindow<T>{});
 }
 
 /// dx[n,c,h,w] = the sum of dy / count over the windows that cover (h, w), in the order of the outputs. Reads dy once and writes dx once.
 template <class T>
 void mean_pool_backward(Stream stream, const WindowPlan& plan, bool count_include_pad, In<T> dy, Out<T> dx) {
   if (detail::provided(stream, &ProviderTable<T>::mean_pool_backward, plan, count_include_pad, dy, dx)) return;
-  detail::pool_backward(stream, "mean_pool_backward", plan, dy.size(), detail::ShareOfMean<T>{count_include_pad, dy.data}, dx);
+  detail::pool_backward(stream, "mean_pool_backward", plan, nullptr, dy, detail::ShareOfMean<T>{count_include_pad, dy.data}, dx);
 }
 
 /// y[n,c,i,j] = (sum |x|^p)^(1/p) over the window at (i, j), p >= 1; padding counts as 0. Reads x once and writes y once.
 template <class T>
 void lp_pool_forward(Stream stream, const WindowPlan& plan, double p, In<T> x, Out<T> y) {
   const Compute<T> power = static_cast<Compute<T>>(p);
-  if (p == 2) detail::pool_forward<T>(stream, "lp_pool_forward", plan, false, x, y.size(), detail::NormUnderWindow<T, true>{y.data, power, {}});
-  else detail::pool_forward<T>(stream, "lp_pool_forward", plan, false, x, y.size(), detail::NormUnderWindow<T, false>{y.data, power, {}});
+  if (p == 2) detail::pool_any_forward<T>(stream, "lp_pool_forward", plan, false, x, y, nullptr, detail::NormUnderWindow<T, true>{power, {}});
+  else detail::pool_any_forward<T>(stream, "lp_pool_forward", plan, false, x, y, nullptr, detail::NormUnderWindow<T, false>{power, {}});
 }
 
 /// dx[n,c,h,w] = the sum of dy sign(x) (|x| / y)^(p-1) over the windows that cover (h, w); 0 where y = 0, and 0 at x = 0, the kink of p = 1.
@@ -221,8 +254,8 @@ template <class T>
 void lp_pool_backward(Stream stream, const WindowPlan& plan, double p, In<T> x, In<T> y, In<T> dy, Out<T> dx) {
   const Compute<T> power = static_cast<Compute<T>>(p - 1);
   if (p == 2)
-    detail::pool_backward(stream, "lp_pool_backward", plan, dy.size(), detail::ShareOfNorm<T, true>{power, x.data, y.data, dy.data, {}}, dx);
-  else detail::pool_backward(stream, "lp_pool_backward", plan, dy.size(), detail::ShareOfNorm<T, false>{power, x.data, y.data, dy.data, {}}, dx);
+    detail::pool_any_backward(stream, "lp_pool_backward", plan, dy.size(), detail::ShareOfNorm<T, true>{power, x.data, y.data, dy.data, {}}, dx);
+  else detail::pool_any_backward(stream, "lp_pool_backward", plan, dy.size(), detail::ShareOfNorm<T, false>{power, x.data, y.data, dy.data, {}}, dx);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

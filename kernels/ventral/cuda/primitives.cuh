@@ -9,6 +9,10 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 /// This thread's place among all of its block, x fastest: warps are runs of 32 of it.
 VENTRAL_DEVICE int thread_in_block() { return static_cast<int>(threadIdx.x + blockDim.x * (threadIdx.y + blockDim.y * threadIdx.z)); }
 
+/// a b, rounded before it is used: never a part of a fused multiply-add.
+VENTRAL_DEVICE float rounded_product(float a, float b) { return __fmul_rn(a, b); }
+VENTRAL_DEVICE double rounded_product(double a, double b) { return __dmul_rn(a, b); }
+
 /// `bytes` (4, 8 or 16) bytes of numbers, read or written as one.
 template <class T, int bytes = 16>
 struct alignas(bytes) Vector {

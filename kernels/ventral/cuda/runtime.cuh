@@ -1,6 +1,6 @@
 #pragma once
 /// How a kernel is written, launched and checked, on a GPU (nvcc) and on the emulator (any C++ compiler). The only file that knows the difference,
-/// together with primitives.cuh; kernels use CUDA's own names (threadIdx, __syncthreads(), __shfl_down_sync, atomicAdd, float4, ...) on both.
+/// together with primitives.cuh and hopper.cuh; kernels use CUDA's own names (threadIdx, __syncthreads(), __shfl_down_sync, atomicAdd, float4, ...) on both.
 ///
 ///     template <class T>
 ///     VENTRAL_KERNEL void scale_kernel(Index n, T factor, const T* x, T* y) {
@@ -16,7 +16,7 @@
 #if defined(VENTRAL_CUDA_EMULATED)
 // ---- the emulator: a kernel is a plain function
 #define VENTRAL_KERNEL inline
-#define VENTRAL_BOUNDED_KERNEL(threads) inline
+#define VENTRAL_BOUNDED_KERNEL(...) inline
 #define VENTRAL_DEVICE inline
 #if defined(__clang__)  // not unrolled: kernels run no slower, and compile three times as fast
 #define VENTRAL_DEVICE_UNROLL _Pragma("nounroll")
@@ -33,8 +33,8 @@
 // ---- a GPU
 #include <cuda_runtime.h>
 #define VENTRAL_KERNEL static __global__
-/// A kernel launched with at most so many threads a block, so that the compiler may give each more registers.
-#define VENTRAL_BOUNDED_KERNEL(threads) static __global__ __launch_bounds__(threads)
+/// A kernel launched with at most so many threads a block, so that the compiler may give each more registers; second, if any: blocks to a multiprocessor.
+#define VENTRAL_BOUNDED_KERNEL(...) static __global__ __launch_bounds__(__VA_ARGS__)
 /// A function called by kernels.
 #define VENTRAL_DEVICE __device__ __forceinline__
 #define VENTRAL_DEVICE_UNROLL _Pragma("unroll")
@@ -74,11 +74,12 @@ namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 #if defined(VENTRAL_CUDA_EMULATED)
 /// Runs a kernel: kernel<<<blocks, threads, shared, stream>>>(arguments...). Throws CudaError that names kernel and shapes when it cannot be launched.
 template <class... Parameters, class... Arguments>
-void launch(Stream, const Launch& l, void (*kernel)(Parameters...), const Arguments&... arguments) {
+void launch(Stream stream, const Launch& l, void (*kernel)(Parameters...), const Arguments&... arguments) {
   if (detail::current_capture()) [[unlikely]] {
-    if (l.blocks.size()) emulator::recorded(emulator::RecordedLaunch<Parameters...>{l, kernel, {static_cast<Parameters>(arguments)...}});
+    if (l.blocks.size()) emulator::recorded(l.kernel, emulator::RecordedLaunch<Parameters...>{l, kernel, {static_cast<Parameters>(arguments)...}});
     return;
   }
+  emulator::LateCopies::instance().deliver(stream);
   auto body = [&] { kernel(static_cast<Parameters>(arguments)...); };
   emulator::run(l, [](void* context) { (*static_cast<decltype(body)*>(context))(); }, &body);
 }

@@ -5,8 +5,10 @@
 #include <utility>
 
 #include "ventral/cuda/emulator/async_queue.hpp"
+#include "ventral/cuda/emulator/bulk_queue.hpp"
 #include "ventral/cuda/emulator/context.hpp"
 #include "ventral/cuda/emulator/options.hpp"
+#include "ventral/cuda/emulator/product_queue.hpp"
 #include "ventral/cuda/emulator/shared_memory.hpp"
 #include "ventral/cuda/emulator/stacks.hpp"
 #include "ventral/cuda/emulator/vector_types.hpp"
@@ -15,7 +17,7 @@
 
 namespace ventral::inline v0::cuda::emulated::emulator {
 
-enum class State : unsigned char { fresh, running, at_barrier, in_warp, exited };
+enum class State : unsigned char { fresh, running, at_barrier, in_warp, at_mbarrier, in_warpgroup, exited };
 
 /// One thread of the block.
 struct Thread {
@@ -29,6 +31,8 @@ struct Thread {
   int abandoned = 0;           ///< how often, under ThreadSanitizer
   void* fake_stack = nullptr;  ///< AddressSanitizer's
   AsyncQueue copies;
+  const Mbarrier* awaited = nullptr;
+  ProductQueue* products = nullptr;  ///< made when there is one
 };
 
 /// What __syncthreads_or, _and and _count give.
@@ -70,6 +74,18 @@ class Block {
   void* dynamic_shared(Site site);
   VENTRAL_EMULATOR_UNSEEN bool in_shared(const void* p, std::size_t bytes) const { return shared_.holds(p, bytes); }
   VENTRAL_EMULATOR_UNSEEN AsyncQueue& copies() { return threads_[running_].copies; }
+  Mbarrier& mbarrier(const void* place, bool for_copies, Site site);
+  void init_mbarrier(void* place, unsigned arrivals, Site site);
+  void arrive(const void* place, unsigned bytes, Site site);
+  void await(const void* place, unsigned parity, Site site);
+  void fence_async();
+  void copy_box(void* to, const TensorMap& map, int x, int y, void* place, Site site);
+  ProductQueue& products();
+  void meet_warpgroup(Site site);
+  /// Whether work that may end now or later ends now.
+  VENTRAL_EMULATOR_UNSEEN bool early() { return order_ == Order::lifo || (order_ == Order::random && draw(2)); }
+  SharedMemory& shared() { return shared_; }
+  VENTRAL_EMULATOR_UNSEEN unsigned thread() const { return running_; }
   VENTRAL_EMULATOR_UNSEEN unsigned lane() const { return running_ & 31; }
   VENTRAL_EMULATOR_UNSEEN bool has_lane(unsigned lane) const { return warps_[running_ / 32].lanes >> lane & 1; }
   /// Throws CudaError that names kernel, shapes, block, thread and, where there is one, the line.
@@ -78,7 +94,11 @@ class Block {
  private:
   void name_fibers();
   void start(Index number);
+  unsigned draw(unsigned n);
   unsigned next();
+  unsigned pick();
+  void advance(Mbarrier& b);
+  void deliver();
   void resume(unsigned from, unsigned to);
   void switch_fiber(Thread& from, Thread& to);
   void suspend();
@@ -89,8 +109,10 @@ class Block {
   static void fiber_entry();
   [[gnu::cold]] void abandon_fibers();
   [[gnu::cold]] std::string name(unsigned thread) const;
+  [[gnu::cold]] std::string waiters(const Mbarrier& b) const;
   [[gnu::cold]] std::string deadlock() const;
   unsigned find(State state) const;
+  unsigned count(State state) const;
 
   Thread* const threads_;
   Warp* const warps_;
@@ -98,6 +120,9 @@ class Block {
   Stack main_stack_;  ///< of the launch, known to AddressSanitizer
   Stacks stacks_;
   SharedMemory shared_;
+  Mbarriers mbarriers_;
+  BulkQueue in_flight_;
+  Meeting meetings_[most_threads / 128];
 
   const Launch* launch_ = nullptr;
   void (*body_)(void*) = nullptr;
@@ -112,7 +137,7 @@ class Block {
   unsigned count_ = 0, running_ = 0, exited_ = 0, waiting_ = 0, last_exited_ = 0;
   unsigned ready_[most_threads], ready_first_ = 0, ready_count_ = 0;
   Site barrier_site_{};
-  unsigned phase_ = 0;
+  unsigned phase_ = 0, syncs_ = 0;  ///< barriers that all have come to
   BarrierResult results_[2];
   char barrier_tags_[2] = {}, start_tag_ = 0, end_tag_ = 0;
 };

@@ -6,8 +6,10 @@ namespace ventral::inline v0::cuda::emulated::emulator {
 
 inline Block::Block() : threads_(new Thread[most_threads]), warps_(new Warp[most_threads / 32]) {}
 inline Block::~Block() {
-  for (unsigned i = 0; i < most_threads; ++i)
+  for (unsigned i = 0; i < most_threads; ++i) {
     if (threads_[i].tsan_fiber) tsan_destroy_fiber(threads_[i].tsan_fiber);
+    delete threads_[i].products;
+  }
   delete[] threads_;
   delete[] warps_;
 }
@@ -64,7 +66,8 @@ VENTRAL_EMULATOR_UNSEEN inline void Block::start(Index number) {
   current = this;
   blockIdx = {static_cast<unsigned>(number % x), static_cast<unsigned>(number / x % y), static_cast<unsigned>(number / x / y)};
   random_ = (seed_ + 1) * 0x9E3779B97F4A7C15u ^ (static_cast<std::uint64_t>(number) + 1) * 0xD1B54A32D192ED03u;
-  exited_ = waiting_ = ready_first_ = phase_ = 0;
+  exited_ = waiting_ = ready_first_ = phase_ = syncs_ = mbarriers_.count = in_flight_.count = 0;
+  for (Meeting& meeting : meetings_) meeting.arrived = 0;
   failed_ = false;
   results_[0] = results_[1] = {};
   main_stack_ = {};
@@ -72,11 +75,20 @@ VENTRAL_EMULATOR_UNSEEN inline void Block::start(Index number) {
   for (unsigned i = 0; i < count_; ++i) {
     threads_[i].state = State::fresh;
     threads_[i].copies.clear();
+    if (threads_[i].products) threads_[i].products->clear();
     ready_[i] = i;
   }
   ready_count_ = count_;
   tsan_release(&start_tag_);
   resume(most_threads, next());
+}
+
+/// A random number below n.
+VENTRAL_EMULATOR_UNSEEN inline unsigned Block::draw(unsigned n) {
+  random_ ^= random_ << 13;
+  random_ ^= random_ >> 7;
+  random_ ^= random_ << 17;
+  return static_cast<unsigned>((random_ >> 32) * n >> 32);
 }
 
 /// Takes the thread that goes on next from those that can.
@@ -85,16 +97,19 @@ VENTRAL_EMULATOR_UNSEEN inline unsigned Block::next() {
   --ready_count_;
   if (order_ == Order::lifo) return ready_[place(ready_count_)];
   if (order_ == Order::random && ready_count_) {
-    random_ ^= random_ << 13;
-    random_ ^= random_ >> 7;
-    random_ ^= random_ << 17;
-    const unsigned chosen = place(static_cast<unsigned>((random_ >> 32) * (ready_count_ + 1) >> 32)), first = ready_[ready_first_];
+    const unsigned chosen = place(draw(ready_count_ + 1)), first = ready_[ready_first_];
     ready_[ready_first_] = ready_[chosen];
     ready_[chosen] = first;
   }
   const unsigned thread = ready_[ready_first_];
   ready_first_ = place(1);
   return thread;
+}
+
+/// The thread that goes on next, or the launch when none can. Copies in flight end when nothing else happens, by chance before.
+VENTRAL_EMULATOR_UNSEEN inline unsigned Block::pick() {
+  while (in_flight_.count && (ready_count_ == 0 || (order_ == Order::random && draw(4) == 0))) deliver();
+  return ready_count_ ? next() : most_threads;
 }
 
 VENTRAL_EMULATOR_UNSEEN inline void Block::make_ready(unsigned thread) {
@@ -129,7 +144,7 @@ VENTRAL_EMULATOR_UNSEEN inline void Block::switch_fiber(Thread& from, Thread& to
 
 /// Lets the others go on until this thread is ready again.
 VENTRAL_EMULATOR_UNSEEN inline void Block::suspend() {
-  const unsigned me = running_, to = ready_count_ ? next() : most_threads;
+  const unsigned me = running_, to = pick();
   if (to != me) resume(me, to);
 }
 
@@ -157,7 +172,7 @@ VENTRAL_EMULATOR_UNSEEN inline void Block::run_fiber() {
     tsan_acquire(&start_tag_);
     call_kernel();
     tsan_release(&end_tag_);
-    const unsigned number = running_, to = failed_ || ready_count_ == 0 ? most_threads : next();
+    const unsigned number = running_, to = failed_ ? most_threads : pick();
     me.state = State::exited;
     if (under_tsan) {
       resume(number, to);  // comes back when a later block runs this thread

@@ -4,6 +4,7 @@
 #include <tuple>
 
 #include "ventral/cuda/capturing.hpp"
+#include "ventral/cuda/emulator/late_copies.hpp"
 #include "ventral/cuda/emulator/run.hpp"
 
 namespace ventral::inline v0::cuda::emulated {
@@ -14,11 +15,12 @@ struct Graph::State : detail::Capture {
 
 namespace emulator {
 
-/// Keeps work for the graph that this thread captures; false when it captures none.
+/// Keeps work for the graph that this thread captures, a node of it if it has a name; false when it captures none.
 template <class Work>
-bool recorded(Work&& work) {
+bool recorded(const char* node, Work&& work) {
   detail::Capture* const capture = detail::current_capture();
   if (capture) static_cast<Graph::State*>(capture)->work.emplace_back(std::forward<Work>(work));
+  if (node) detail::note_in_capture(node);
   return capture != nullptr;
 }
 
@@ -60,6 +62,7 @@ inline void Graph::begin() {
   require<CudaError>(!detail::current_capture(), "Graph::capture inside another capture");
   emulator::free_arrays(*state_);
   state_->work.clear();
+  state_->nodes.clear();
   state_->freed = 0;
   detail::current_capture() = state_;
 }
@@ -67,6 +70,7 @@ inline void Graph::end() {
   detail::current_capture() = nullptr;
   if (const std::string problem = state_->problem(); !problem.empty()) {
     state_->work.clear();
+    state_->nodes.clear();
     throw CudaError("graph: " + problem);
   }
 }
@@ -74,11 +78,14 @@ inline void Graph::abandon() noexcept {
   detail::current_capture() = nullptr;
   static_cast<void>(state_->problem());
   state_->work.clear();
+  state_->nodes.clear();
 }
-inline void Graph::launch(Stream) const {
+inline void Graph::launch(Stream stream) const {
   detail::forbid_in_capture("Graph::launch");
+  emulator::LateCopies::instance().deliver(stream);
   for (auto& work : state_->work) work();
 }
-inline std::size_t Graph::size() const { return state_->work.size(); }
+inline std::size_t Graph::size() const { return state_->nodes.size(); }
+inline const std::vector<const char*>& Graph::nodes() const { return state_->nodes; }
 
 }  // namespace ventral::inline v0::cuda::emulated

@@ -48,6 +48,11 @@ concept Integer = is_one_of<T, int, unsigned, unsigned long long>;
 
 }  // namespace emulator
 
+// ---- products that are rounded by themselves: a call keeps the compiler from fusing them with a sum
+
+[[gnu::noinline]] inline float __fmul_rn(float a, float b) { return a * b; }
+[[gnu::noinline]] inline double __dmul_rn(double a, double b) { return a * b; }
+
 // ---- barriers
 
 inline void __syncthreads(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { emulator::Block::current->barrier({file, line}, 0); }

@@ -20,10 +20,11 @@ class SharedMemory {
     Site site;
   };
 
-  SharedMemory() : memory_(map(nullptr, capacity)) {}
+  SharedMemory() : memory_(map(nullptr, capacity)), view_(map(nullptr, capacity)) {}
   ~SharedMemory() {
     asan_unpoison(memory_, capacity);
     munmap(memory_, capacity);
+    munmap(view_, capacity);
   }
   SharedMemory(const SharedMemory&) = delete;
   SharedMemory& operator=(const SharedMemory&) = delete;
@@ -32,6 +33,8 @@ class SharedMemory {
   void clear() {
     if (under_tsan && used_) map(memory_, used_);
     if (under_asan) asan_poison(memory_, capacity);
+    if (viewed_) fill_fresh(view_, capacity);
+    viewed_ = false;
     count_ = 0;
     used_ = 0;
     fixed_ = 0;
@@ -62,6 +65,27 @@ class SharedMemory {
   VENTRAL_EMULATOR_UNSEEN bool holds(const void* p, std::size_t bytes) const {
     const char* q = static_cast<const char*>(p);
     return q >= memory_ && q + bytes <= memory_ + used_;
+  }
+
+  /// The array that a byte is in, or null.
+  VENTRAL_EMULATOR_UNSEEN const Array* array_of(const void* p) const {
+    const char* q = static_cast<const char*>(p);
+    for (int i = 0; i < count_; ++i)
+      if (q >= arrays_[i].data && q < arrays_[i].data + arrays_[i].bytes) return &arrays_[i];
+    return nullptr;
+  }
+  /// An address as the tensor cores know it.
+  VENTRAL_EMULATOR_UNSEEN std::size_t offset(const void* p) const { return static_cast<std::size_t>(static_cast<const char*>(p) - memory_); }
+  VENTRAL_EMULATOR_UNSEEN const char* at(std::size_t offset) const { return memory_ + offset; }
+
+  /// What the copy engine and the tensor cores see there: what threads have written only since their fence, which publishes it.
+  VENTRAL_EMULATOR_UNSEEN char* async_view(const void* p) {
+    if (!viewed_ && !view_fresh_) fill_fresh(view_, capacity);
+    viewed_ = view_fresh_ = true;
+    return view_ + offset(p);
+  }
+  VENTRAL_EMULATOR_UNSEEN void publish() {
+    for (int i = 0; i < count_; ++i) copy_unseen(async_view(arrays_[i].data), arrays_[i].data, arrays_[i].bytes);
   }
 
   /// Whether there was a write past an array; which.
@@ -103,7 +127,8 @@ class SharedMemory {
     return damaged_byte(p, gap(i), static_cast<std::size_t>(p - memory_));
   }
 
-  char* memory_;
+  char *memory_, *view_;
+  bool viewed_ = false, view_fresh_ = false;  ///< looked at in this block; once filled
   std::size_t used_ = 0, fixed_ = 0;
   int count_ = 0;
   Array arrays_[most_arrays];

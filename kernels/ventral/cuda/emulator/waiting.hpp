@@ -20,6 +20,7 @@ VENTRAL_EMULATOR_UNSEEN inline int Block::barrier(Site site, int predicate) {
   if (++waiting_ == count_) {
     if (shared_.damaged()) fail(concat(shared_.damage(), ", by a thread of this block before this barrier"), site);
     waiting_ = 0;
+    ++syncs_;
     phase_ ^= 1;
     results_[phase_] = {};
     for (unsigned i = 0; i < count_; ++i) make_ready(i);
@@ -87,6 +88,9 @@ VENTRAL_EMULATOR_UNSEEN inline void Block::check_exit() {
   const unsigned bit = 1u << (running_ & 31);
   AsyncCopy copy;
   if (me.copies.pop(~0u, &copy)) fail("asynchronous copy without a wait for it: the thread has returned", copy.site);
+  if (me.products && me.products->count)
+    fail("wgmma without a wait for it: the thread has returned", me.products->at(0).site);
+  if (exited_ + 1 == count_ && in_flight_.count) fail("copy of a box that nobody waited for: the block has ended", in_flight_.copies[0].site);
   if (waiting_) fail(concat("divergent barrier: ", name(running_), " has returned, ", name(find(State::at_barrier)), " waits"), barrier_site_);
   Warp& warp = warps_[running_ / 32];
   for (int i = 0; i < warp.count; ++i)
@@ -103,6 +107,12 @@ VENTRAL_EMULATOR_UNSEEN inline unsigned Block::find(State state) const {
   return 0;
 }
 
+VENTRAL_EMULATOR_UNSEEN inline unsigned Block::count(State state) const {
+  unsigned n = 0;
+  for (unsigned i = 0; i < count_; ++i) n += threads_[i].state == state;
+  return n;
+}
+
 inline std::string Block::name(unsigned thread) const {
   const uint3 t = threads_[thread].index;
   return concat("thread (", t.x, ",", t.y, ",", t.z, ")");
@@ -114,11 +124,14 @@ inline void Block::fail(const std::string& what, Site site) const {
 }
 
 inline std::string Block::deadlock() const {
-  unsigned in_warps = 0;
-  for (unsigned i = 0; i < count_; ++i) in_warps += threads_[i].state == State::in_warp;
   std::string out = concat("kernel ", to_string(*launch_), ": deadlock in block (", blockIdx.x, ",", blockIdx.y, ",", blockIdx.z, ")");
   if (waiting_) out += concat("; ", waiting_, " threads wait at the barrier ", barrier_site_, ", the first is ", name(find(State::at_barrier)));
-  if (in_warps) {
+  for (unsigned i = 0; i < mbarriers_.count; ++i) out += waiters(mbarriers_.all[i]);
+  if (const unsigned n = count(State::in_warpgroup)) {
+    const unsigned first = find(State::in_warpgroup);
+    out += concat("; ", n, " threads wait for others of their warpgroup, the first is ", name(first), " at ", threads_[first].site);
+  }
+  if (const unsigned in_warps = count(State::in_warp)) {
     const unsigned first = find(State::in_warp), lane = first & 31;
     const Warp& warp = warps_[first / 32];
     for (int i = 0; i < warp.count; ++i)

@@ -14,16 +14,6 @@ struct WarpBuffer {
   unsigned holders = 0;  ///< lanes that may still read it
 };
 
-/// Copies a value. Not seen by ThreadSanitizer, to which buffers used again by other lanes would be races.
-VENTRAL_EMULATOR_UNSEEN inline void copy_unseen(void* to, const void* from, std::size_t bytes) {
-  if constexpr (under_tsan) {
-    volatile unsigned char* p = static_cast<unsigned char*>(to);
-    for (std::size_t i = 0; i < bytes; ++i) p[i] = static_cast<const unsigned char*>(from)[i];
-  } else if (bytes) {
-    std::memcpy(to, from, bytes);
-  }
-}
-
 [[gnu::cold]] inline std::string mask_text(unsigned mask) {
   char text[16];
   std::snprintf(text, sizeof text, "0x%08x", mask);
