@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <span>
+
 #include "support.hpp"
 #include "ventral/capture.hpp"
 #include "ventral/ventral.hpp"
@@ -64,7 +67,8 @@ bool same_bits(In<T, Cuda> a, In<T, Cuda> b) {
   Tensor<T> u(a.shape), v(b.shape);
   Cuda::copy_to_host(u.data(), a.data, static_cast<std::size_t>(u.size()) * sizeof(T));
   Cuda::copy_to_host(v.data(), b.data, static_cast<std::size_t>(v.size()) * sizeof(T));
-  return u.shape() == v.shape() && std::memcmp(u.data(), v.data(), static_cast<std::size_t>(u.size()) * sizeof(T)) == 0;
+  const auto bytes = [](const Tensor<T>& t) { return std::as_bytes(std::span(t.data(), static_cast<std::size_t>(t.size()))); };
+  return u.shape() == v.shape() && std::ranges::equal(bytes(u), bytes(v));
 }
 
 /// Inference, and two steps of training, the second one frozen in part and without dx.

@@ -217,7 +217,7 @@ struct StepState {
   std::int64_t position = 0;  ///< of the batch in the order of the examples
   std::int64_t examples = 0;  ///< in that order
   std::int64_t done = 0;      ///< steps so far: where the next report goes
-  std::int64_t halted = 0;    ///< 1 from the first loss on that is not finite: nothing is updated or counted on any more
+  std::int64_t halted = 0;    ///< 1 from the first loss on that is not finite: nothing is updated and the step stays
   double factor = 1;          ///< of the gradients: below 1 where their norm is clipped
 };
 /// What the CPU gets to know of a step.

@@ -61,9 +61,8 @@ VENTRAL_BOUNDED_KERNEL(loss_threads) void finish_step_kernel(QueuedLoss loss, In
   const double scale = read_scale(loss.scale), value = loss.scale.weights && scale == 0 ? 0 : sum * scale;
   plan.reports[state->done++ % plan.room] = {value, static_cast<double>(right)};
   if (!(value - value == 0)) state->halted = 1;
-  if (state->halted) return;
-  ++state->step;
-  state->position = state->position + 2 * plan.batch <= state->examples ? state->position + plan.batch : 0;
+  state->position = state->position + 2 * plan.batch <= state->examples ? state->position + plan.batch : 0;  // others come to where a halted step's batch was
+  if (!state->halted) ++state->step;
 }
 
 }  // namespace detail
