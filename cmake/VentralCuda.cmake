@@ -43,6 +43,7 @@ set_target_properties(ventral_cuda_emulated PROPERTIES EXPORT_NAME cuda_emulated
 target_include_directories(ventral_cuda_emulated INTERFACE "$<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/kernels>")
 target_compile_definitions(ventral_cuda_emulated INTERFACE VENTRAL_CUDA_EMULATED)
 target_link_libraries(ventral_cuda_emulated INTERFACE ventral)
+add_subdirectory("${PROJECT_SOURCE_DIR}/kernels/precompiled" kernels)
 
 if(ventral_with_cuda)
   # ---- the kernels, compiled by the includer's nvcc. CMake before 3.26 drops the C++20 of CUDA silently, so it is a flag.
@@ -74,5 +75,5 @@ set(ventral_program_cuda "")
 if(ventral_with_cuda)
   set(ventral_program_cuda ventral::cuda)
 elseif(VENTRAL_CUDA STREQUAL "EMULATED")
-  set(ventral_program_cuda ventral::cuda_emulated)
+  set(ventral_program_cuda ventral::emulated_kernels)
 endif()

@@ -9,11 +9,11 @@
   VENTRAL_ACTIVATION(Relu, T) VENTRAL_ACTIVATION(LeakyRelu, T) VENTRAL_ACTIVATION(Sigmoid, T) VENTRAL_ACTIVATION(Tanh, T)         \
   VENTRAL_ACTIVATION(Elu, T) VENTRAL_ACTIVATION(Softplus, T) template decltype(activation_forward<activation::Heaviside<T>, T>) activation_forward<activation::Heaviside<T>, T>;
 
-namespace ventral::inline v0::cuda::device {
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 VENTRAL_ACTIVATIONS(float)
 VENTRAL_ACTIVATIONS(double)
 VENTRAL_ACTIVATIONS(bfloat16)
 VENTRAL_ACTIVATIONS(half)
 
-}  // namespace ventral::inline v0::cuda::device
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,7 +1,7 @@
 #include "instantiate.cuh"
 #include "ventral/cuda/captured_step.cuh"
 
-namespace ventral::inline v0::cuda::device {
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 #define VENTRAL_FOR_TARGETS(f, T) template decltype(f<T, T>) f<T, T>; template decltype(f<T, std::int32_t>) f<T, std::int32_t>;
 VENTRAL_FOR_TARGETS(gather_batch, float)
@@ -10,4 +10,4 @@ VENTRAL_FOR_TARGETS(gather_batch_of_bytes, float)
 VENTRAL_FOR_TARGETS(gather_batch_of_bytes, double)
 VENTRAL_FOR_REAL(finish_step)
 
-}  // namespace ventral::inline v0::cuda::device
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,7 +1,7 @@
 #include "instantiate.cuh"
 #include "ventral/cuda/conv2d.cuh"
 
-namespace ventral::inline v0::cuda::device {
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 VENTRAL_RELU_ELSEWHERE(float) VENTRAL_RELU_ELSEWHERE(double) VENTRAL_RELU_ELSEWHERE(bfloat16) VENTRAL_RELU_ELSEWHERE(half)
 VENTRAL_ELSEWHERE(linear_forward)
@@ -17,4 +17,4 @@ VENTRAL_FOR_ALL(conv2d_forward_fused)
 VENTRAL_FOR_ALL(conv2d_backward_fused)
 VENTRAL_FOR_ALL(add_channel_bias)
 
-}  // namespace ventral::inline v0::cuda::device
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -4,7 +4,7 @@
 #include "ventral/cuda/prelu.cuh"
 #include "ventral/cuda/softmax.cuh"
 
-namespace ventral::inline v0::cuda::device {
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 VENTRAL_FOR_ALL(add_tensors)
 VENTRAL_FOR_ALL(insert_channels)
@@ -19,4 +19,4 @@ VENTRAL_FOR_ALL(prelu_backward_slope)
 VENTRAL_FOR_ALL(dropout_forward)
 VENTRAL_FOR_ALL(dropout_backward)
 
-}  // namespace ventral::inline v0::cuda::device
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

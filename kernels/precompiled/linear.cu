@@ -1,7 +1,7 @@
 #include "instantiate.cuh"
 #include "ventral/cuda/linear.cuh"
 
-namespace ventral::inline v0::cuda::device {
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 VENTRAL_RELU_ELSEWHERE(float) VENTRAL_RELU_ELSEWHERE(double) VENTRAL_RELU_ELSEWHERE(bfloat16) VENTRAL_RELU_ELSEWHERE(half)
 VENTRAL_FOR_ALL(linear_forward)
@@ -11,4 +11,4 @@ VENTRAL_FOR_ALL(linear_backward_weight)
 VENTRAL_FOR_ALL(linear_backward_bias)
 VENTRAL_FOR_ALL(linear_backward)
 
-}  // namespace ventral::inline v0::cuda::device
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,7 +1,7 @@
 #include "instantiate.cuh"
 #include "ventral/cuda/optimizer.cuh"
 
-namespace ventral::inline v0::cuda::device {
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
 VENTRAL_FOR_REAL(sgd_update)
 VENTRAL_FOR_REAL(adam_update)
@@ -14,4 +14,4 @@ VENTRAL_FOR_REAL(absolute_max)
 VENTRAL_FOR_REAL(scaled_sum)
 VENTRAL_FOR_REAL(limit_values)
 
-}  // namespace ventral::inline v0::cuda::device
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

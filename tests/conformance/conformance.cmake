@@ -2,7 +2,7 @@
 # more of them in VENTRAL_GOLD, and on wrong and malformed ones. Cuda is the emulator in ventral_conformance, a GPU in ventral_conformance_cuda.
 file(GLOB conformance_sources CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/conformance/*.cpp")
 add_executable(ventral_conformance ${conformance_sources})
-ventral_program(ventral_conformance cuda_emulated)
+ventral_program(ventral_conformance emulated_kernels)
 target_link_libraries(ventral_conformance PRIVATE nlohmann_json::nlohmann_json)
 if(ventral_with_cuda)
   add_executable(ventral_conformance_cuda ${conformance_sources})

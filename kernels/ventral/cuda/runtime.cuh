@@ -28,7 +28,6 @@
   static constexpr char name##_place = 0;         \
   type* const name = static_cast<type*>(emulator::shared_array(&name##_place, sizeof(type) * static_cast<std::size_t>(count), #name, __FILE__, __LINE__))
 #define VENTRAL_DYNAMIC_SHARED(type, name) type* const name = static_cast<type*>(emulator::dynamic_shared(__FILE__, __LINE__))
-#define VENTRAL_CUDA_FUNCTION inline
 #elif defined(__CUDACC__)
 // ---- a GPU
 #include <cuda_runtime.h>
@@ -45,13 +44,15 @@
 #define VENTRAL_DYNAMIC_SHARED(type, name)                              \
   extern __shared__ __align__(128) unsigned char ventral_dynamic_shared[]; \
   type* const name = reinterpret_cast<type*>(ventral_dynamic_shared)
+#else
+#error "ventral's kernels are compiled by nvcc, or by any C++20 compiler for the emulator: link ventral::cuda, ventral::cuda_headers or ventral::cuda_emulated"
+#endif
+
+/// A launcher that is no template. Libraries of kernels keep it, though they do not call it.
 #if defined(VENTRAL_CUDA_LIBRARY)
 #define VENTRAL_CUDA_FUNCTION inline __attribute__((used))
 #else
 #define VENTRAL_CUDA_FUNCTION inline
-#endif
-#else
-#error "ventral's kernels are compiled by nvcc, or by any C++20 compiler for the emulator: link ventral::cuda, ventral::cuda_headers or ventral::cuda_emulated"
 #endif
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
