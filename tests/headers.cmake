@@ -1,4 +1,5 @@
-# Each public header, and each file of kernels for the emulator, is compiled alone, twice included, by every compiler there is; the umbrellas hold every header of their kind.
+# Each public header, and each file of kernels for the emulator, is compiled alone, twice included; other compilers that there are read the umbrellas, which hold
+# every header of their kind.
 set(checked ${plain_headers} ventral/ventral.hpp ${brain_headers} ventral/brain.hpp ${image_headers})
 if(TARGET ventral::io)
   list(APPEND checked ${io_headers})
@@ -23,7 +24,11 @@ list(REMOVE_ITEM kernel_headers ventral/cuda/device.cuh ventral/cuda/device_grap
 foreach(compiler IN LISTS header_compilers)
   get_filename_component(compiler_name "${compiler}" NAME)
   set(stamps "")
-  foreach(header IN LISTS checked kernel_headers)
+  set(headers ${checked} ${kernel_headers})
+  if(NOT compiler STREQUAL CMAKE_CXX_COMPILER)
+    set(headers ventral/ventral.hpp ventral/brain.hpp ${image_headers} ventral/cuda/kernels.cuh)
+  endif()
+  foreach(header IN LISTS headers)
     set(flags "")
     if(header IN_LIST kernel_headers)
       set(flags -DVENTRAL_CUDA_EMULATED "-I${PROJECT_SOURCE_DIR}/kernels")
