@@ -1,5 +1,7 @@
 #include "ventral/layers/linear.hpp"
 
+#include <algorithm>
+
 #include "support.hpp"
 #include "ventral/layers/activation.hpp"
 
@@ -132,6 +134,35 @@ TEST_CASE_TEMPLATE("Linear: Cuda agrees with Cpu, gradients accumulate", T, floa
       }
       CHECK(test::relative_error(on_cuda.weight.gradient.template to<Cpu>(), layer.weight.gradient) < tolerance);
       if (bias) CHECK(test::relative_error(on_cuda.bias.gradient.template to<Cpu>(), layer.bias.gradient) < tolerance);
+    }
+}
+
+TEST_CASE_TEMPLATE("linear kernels: all gradients of a small layer in one launch agree with the products one by one, bit for bit", T, float, double) {
+  const Cuda::Stream stream = Cuda::stream();
+  for (const Shape& shape : {Shape{1, 1, 1}, Shape{33, 40, 10}, Shape{70, 65, 84}, Shape{200, 31, 3}, Shape{5, 70, 255}, Shape{0, 3, 2}})
+    for (const bool relu : {false, true}) {
+      const Index rows = shape[0], in = shape[1], out = shape[2];
+      CAPTURE(to_string(shape));
+      const auto random = [](const Shape& s, unsigned seed) { return test::random_tensor<T>(s, seed).template to<Cuda>(); };
+      const auto x = random({rows, in}, 1), w = random({out, in}, 3), dy = random({rows, out}, 4), start = random({out, in}, 5), first = random({out}, 6);
+      auto y = random({rows, out}, 2), slope = dy.clone();
+      if (relu) activation_backward(stream, activation::Relu<T>{}, y.ref(), y.ref(), dy.ref(), slope.ref());
+      Tensor<T, Cuda> dx({rows, in}), dx_alone({rows, in}), dw = start.clone(), dw_alone = start.clone(), db = first.clone(), db_alone = first.clone(),
+                                                            gated({rows, out});
+      linear_backward_input<T>(stream, w, slope, dx.ref());
+      linear_backward_weight<T>(stream, x, slope, dw.ref());
+      linear_backward_bias<T>(stream, slope, db.ref());
+      Out<T, Cuda> kept = gated.ref(), to_dx = dx_alone.ref(), to_dw = dw_alone.ref(), to_db = db_alone.ref();
+      const auto run = [&](auto* a, auto* b, auto* c) { linear_backward<T>(stream, x, y, w, dy, relu ? &kept : nullptr, a, b, c); };
+      const auto same = [](const Tensor<T, Cuda>& a, const Tensor<T, Cuda>& b) { return std::ranges::equal(a.template to<Cpu>(), b.template to<Cpu>()); };
+      Out<T, Cuda>* const none = nullptr;
+      run(&to_dx, none, none), run(none, &to_dw, none), run(none, none, &to_db), run(none, none, none);
+      CHECK((same(dx, dx_alone) && same(dw, dw_alone) && same(db, db_alone)));
+      Cuda::copy(to_dw.data, start.data(), static_cast<std::size_t>(start.size()) * sizeof(T));
+      Cuda::copy(to_db.data, first.data(), static_cast<std::size_t>(first.size()) * sizeof(T));
+      dx_alone.fill(T(7));
+      run(&to_dx, &to_dw, &to_db);
+      CHECK((same(dx, dx_alone) && same(dw, dw_alone) && same(db, db_alone)));
     }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 #include "ventral/cuda/activation.cuh"
 #include "ventral/cuda/gemm.cuh"
+#include "ventral/cuda/linear_gradients.cuh"
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
@@ -43,22 +44,15 @@ struct ColumnSumTuning {
   Index part_rows = 256, most_parts = 64;
 };
 
-/// Sums of the columns of dy [rows,columns] over part_rows rows each, [parts,columns]; a single part is added to db at once (`sums` is null). A block of 32 x 8 threads takes 32 columns and one part: a
-/// warp reads 32 neighbours of a row; each thread adds every eighth row, then one warp adds the eight sums in order.
+/// Sums of the columns of dy [rows,columns] over part_rows rows each, [parts,columns]; a single part is added to db at once (`sums` is null). A block of 32 x 8
+/// threads takes 32 columns and one part: a warp reads 32 neighbours of a row; each thread adds every eighth row, then one warp adds the eight sums in order.
 template <class T, int across, int down>
-VENTRAL_BOUNDED_KERNEL(across* down) void column_sums_kernel(Index rows, Index columns, Index part_rows, const T* dy, Compute<T>* sums, T* db) {
-  VENTRAL_SHARED(Compute<T>, of_thread, across * down);
-  const Index blocks = (columns + across - 1) / across, part = blockIdx.x / blocks;
-  const int x = static_cast<int>(threadIdx.x), y = static_cast<int>(threadIdx.y);
-  const Index column = blockIdx.x % blocks * across + x, first = part * part_rows, last = first + part_rows < rows ? first + part_rows : rows;
-  Compute<T> sum = 0;
-  if (column < columns)
-    for (Index r = first + y; r < last; r += down) sum += load(dy + r * columns + column);
-  of_thread[y * across + x] = sum;
-  __syncthreads();
-  if (y != 0 || column >= columns) return;
-  VENTRAL_DEVICE_UNROLL
-  for (int i = 1; i < down; ++i) sum += of_thread[i * across + x];
+VENTRAL_BOUNDED_KERNEL(across* down)
+void column_sums_kernel(Index rows, Index columns, Index part_rows, const T* dy, Compute<T>* sums, T* db) {
+  const Index blocks = (columns + across - 1) / across, part = blockIdx.x / blocks, column = blockIdx.x % blocks * across + threadIdx.x;
+  const Index first = part * part_rows, last = first + part_rows < rows ? first + part_rows : rows;
+  const auto sum = column_sum<Compute<T>, across, down>(first, column < columns ? last : first, [&](Index r) { return load(dy + r * columns + column); });
+  if (threadIdx.y != 0 || column >= columns) return;
   if (sums) sums[part * columns + column] = sum;
   else store(db + column, load(db + column) + sum);
 }
@@ -87,13 +81,20 @@ void linear_backward_bias(Stream stream, In<T> dy, Out<T> db) {
   launch(stream, {.kernel = "column_sums_kernel", .blocks = blocks, .threads = {tuning.columns, tuning.row_threads}, .shape = dy.shape},
          detail::column_sums_kernel<T, tuning.columns, tuning.row_threads>, rows, out, part_rows, dy.data, sums.data(), db.data);
   if (parts == 1) return;
-  launch(stream, {.kernel = "add_column_sums_kernel", .blocks = blocks_for(out), .shape = dy.shape}, detail::add_column_sums_kernel<T>, parts, out,
-         sums.data(), db.data);
+  launch(stream, {.kernel = "add_column_sums_kernel", .blocks = blocks_for(out), .shape = dy.shape}, detail::add_column_sums_kernel<T>, parts, out, sums.data(),
+         db.data);
 }
 
-/// All gradients of a linear layer, those wanted (not null). With `gated` [rows,out], y is relu(x w^T + b), and dy counts where y > 0: gated keeps it.
+/// All gradients of a linear layer, those wanted (not null). With `gated` [rows,out], y is relu(x w^T + b), and dy counts where y > 0: `gated` is there to
+/// keep it. One launch for a small layer of float or double, whose sums are those of the products one by one but for parts of the depth; else one for each.
 template <class T>
 void linear_backward(Stream stream, In<T> x, In<T> y, In<T> w, In<T> dy, Out<T>* gated, Out<T>* dx, Out<T>* dw, Out<T>* db) {
+  if constexpr (is_one_of<T, float, double>) {
+    const auto data = [](const Out<T>* to) { return to ? to->data : nullptr; };
+    const T* const gate = gated ? y.data : nullptr;
+    const detail::LinearGradients<T> p{dy.shape[0], w.shape[1], w.shape[0], x.data, gate, w.data, dy.data, data(dx), data(dw), data(db)};
+    if (stream.provider == Provider::ventral && stream.math == Math::exact && p.small()) return detail::run_linear_gradients(stream, p);
+  }
   if (gated) activation_backward(stream, activation::Relu<T>{}, y, y, dy, *gated);
   const In<T> slope = gated ? In<T>(*gated) : dy;
   if (dx) linear_backward_input<T>(stream, w, slope, *dx);
