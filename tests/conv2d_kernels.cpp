@@ -254,6 +254,27 @@ TEST_CASE_TEMPLATE("convolution kernels: bias and its gradient", T, float, doubl
   }
 }
 
+TEST_CASE("convolution kernels: the bias gradient in the launches of the weight gradient, the same bits") {
+  const std::pair<ConvKernel, Setting> settings[] = {{ConvKernel::direct, {{.in = 1, .out = 3, .kernel = 1}, {70, 1, 16, 15}}},         // several chunks, in packs
+                                                     {ConvKernel::direct, {{.in = 1, .out = 2, .kernel = {1, 2}}, {150, 1, 11, 14}}},  // and one by one
+                                                     {gemm, {{.in = 3, .out = 18, .kernel = 2, .padding = 1, .groups = 3}, {5, 3, 15, 14}}}};
+  for (const auto& [kernel, s] : settings)
+    for (const Index split_pixels : {64, 1 << 20}) {
+      const Conv2d<float> layer(s.options);
+      const WindowPlan plan = place(layer.window(), s.shape[2], s.shape[3], "test");
+      const gpu::ConvTuning tuning{.kernel = kernel, .split_pixels = split_pixels};
+      const auto random = [](const Shape& shape, unsigned seed) { return test::random_tensor<float>(shape, seed).to<Cuda>(); };
+      const auto x = random(s.shape, 1), dy = random(layer.output_shape(s.shape), 2);
+      auto dw = random(layer.weight.value.shape(), 3), db = random({s.options.out}, 4), dw_too = dw.clone(), db_too = db.clone();
+      gpu::conv2d_backward_weight_tuned<float>(Cuda::stream(), tuning, plan, s.options.groups, x, dy, dw);
+      gpu::conv2d_backward_bias<float>(Cuda::stream(), dy, db);
+      CHECK(gpu::detail::ConvBiasGradient<float>(dy, db_too.data()).fits());
+      gpu::conv2d_backward_weight_tuned<float>(Cuda::stream(), tuning, plan, s.options.groups, x, dy, dw_too, db_too.data());
+      CHECK(same_bits(dw.to<Cpu>(), dw_too.to<Cpu>()));
+      CHECK(same_bits(db.to<Cpu>(), db_too.to<Cpu>()));
+    }
+}
+
 TEST_CASE("convolution kernels: 64-bit positions only where 32 bits do not suffice") {
   const auto fits = [](const Conv2dOptions& o, Index batch, Index height, Index width) {
     const WindowPlan plan = place({o.kernel, o.stride, o.padding, o.dilation}, height, width, "test");

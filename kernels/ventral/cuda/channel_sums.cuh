@@ -15,6 +15,8 @@ struct ChannelShape {
 };
 inline ChannelShape channel_shape(const Shape& s) { return {s[0], s[1], s.product(2, s.rank())}; }
 
+constexpr int channel_threads = 256, few_channel_threads = 32;       // of a block that sums a chunk, or adds chunks
+constexpr Index few_channel_values = 1024, few_channel_chunks = 64;  // up to so many, few threads
 constexpr int row_lanes = 32, row_count = 8, row_threads = row_lanes * row_count;  // the block for planes of one value: channels, rows at a time
 
 /// How the values of a channel are shared out. Enough blocks to fill a large GPU (2048), each with enough to do (8192 values, or 128 rows).
@@ -74,12 +76,12 @@ VENTRAL_DEVICE void give_channel_sum(const Finish& finish, Index channels, Index
   }
 }
 
-/// A block for each (chunk, channel); its threads lie along the planes, in packs where these divide them. Reads x, and dy if needed, once.
+/// The sum of chunk block / C of channel block % C by a block; its threads lie along the planes, in packs where these divide them. Reads x, and dy if needed,
+/// once.
 template <int threads, int Width, class Terms, class T, class Finish>
-VENTRAL_BOUNDED_KERNEL(threads)
-void channel_sums_kernel(Terms terms, ChannelShape s, ChannelChunks cut, const T* x, const T* dy, const double* mean, double* partial,
-                         Finish finish) {
-  const Index channel = blockIdx.x % s.channels, chunk = blockIdx.x / s.channels, packs = s.cells / Width;
+VENTRAL_DEVICE void sum_channel_chunk(const Terms& terms, const ChannelShape& s, const ChannelChunks& cut, Index block, const T* x, const T* dy,
+                                      const double* mean, double* partial, const Finish& finish) {
+  const Index channel = block % s.channels, chunk = block / s.channels, packs = s.cells / Width;
   const Index first = chunk * cut.per_chunk / Width + threadIdx.x, last = std::min((chunk + 1) * cut.per_chunk, s.values()) / Width;
   const Index planes = threads / packs, rest = threads % packs;  // a step of the block, so that the loop has no division
   const double center = mean ? mean[channel] : 0;
@@ -94,6 +96,13 @@ void channel_sums_kernel(Terms terms, ChannelShape s, ChannelChunks cut, const T
   }
   sum = block_sum<threads>(sum);
   if (threadIdx.x == 0) give_channel_sum(finish, s.channels, channel, cut.chunks, chunk, sum, partial);
+}
+
+/// A block for each (chunk, channel).
+template <int threads, int Width, class Terms, class T, class Finish>
+VENTRAL_BOUNDED_KERNEL(threads)
+void channel_sums_kernel(Terms terms, ChannelShape s, ChannelChunks cut, const T* x, const T* dy, const double* mean, double* partial, Finish finish) {
+  sum_channel_chunk<threads, Width>(terms, s, cut, blockIdx.x, x, dy, mean, partial, finish);
 }
 
 /// The same for planes of one value ([N,C]): a block for each chunk of rows and 32 channels, threads along the channels.
@@ -118,11 +127,9 @@ void channel_row_sums_kernel(Terms terms, ChannelShape s, ChannelChunks cut, con
   }
 }
 
-/// The chunks of a channel added in a fixed order, a block for each channel.
+/// The chunks of a channel added in a fixed order by `threads` threads.
 template <int threads, class Finish>
-VENTRAL_BOUNDED_KERNEL(threads)
-void channel_totals_kernel(Index channels, Index chunks, const double* partial, Finish finish) {
-  const Index channel = blockIdx.x;
+VENTRAL_DEVICE void add_channel_chunks(Index channels, Index chunks, Index channel, const double* partial, const Finish& finish) {
   Pair<double> sum{0, 0};
   for (Index i = threadIdx.x; i < chunks; i += threads)
     sum = sum + Pair<double>{partial[i * channels + channel], partial[(chunks + i) * channels + channel]};
@@ -130,25 +137,32 @@ void channel_totals_kernel(Index channels, Index chunks, const double* partial, 
   if (threadIdx.x == 0) finish(channel, sum);
 }
 
+/// A block for each channel.
+template <int threads, class Finish>
+VENTRAL_BOUNDED_KERNEL(threads)
+void channel_totals_kernel(Index channels, Index chunks, const double* partial, Finish finish) {
+  add_channel_chunks<threads>(channels, chunks, blockIdx.x, partial, finish);
+}
+
 /// finish(c, sums of the terms over all values of channel c) for every channel, on the device. `partial` [channel_partial_sums(s)] is scratch.
 template <class Terms, class T, class Finish>
 void channel_sums(Stream stream, const char* kernel, const Terms& terms, const Shape& shape, const ChannelShape& s, const T* x, const T* dy,
                   const double* mean, double* partial, const Finish& finish) {
-  constexpr int width = pack_width<T>, few = 32, many = 256;
+  constexpr int width = pack_width<T>, few = few_channel_threads, many = channel_threads;
   const ChannelChunks cut(s);
   const auto run = [&](auto sums, Index groups, Extent threads) {
     launch(stream, {.kernel = kernel, .blocks = groups * cut.chunks, .threads = threads, .shape = shape}, sums, terms, s, cut, x, dy, mean, partial,
            finish);
   };
-  const bool packed = s.cells % width == 0 && packs_fit<width>(x, dy), small = s.values() <= 1024;
+  const bool packed = s.cells % width == 0 && packs_fit<width>(x, dy), small = s.values() <= few_channel_values;
   if (s.cells == 1) run(channel_row_sums_kernel<Terms, T, Finish>, (s.channels + row_lanes - 1) / row_lanes, {row_lanes, row_count});
   else if (packed && small) run(channel_sums_kernel<few, width, Terms, T, Finish>, s.channels, few);
   else if (packed) run(channel_sums_kernel<many, width, Terms, T, Finish>, s.channels, many);
   else if (small) run(channel_sums_kernel<few, 1, Terms, T, Finish>, s.channels, few);
   else run(channel_sums_kernel<many, 1, Terms, T, Finish>, s.channels, many);
   if (cut.chunks == 1) return;
-  const Launch totals{.kernel = "channel_totals_kernel", .blocks = s.channels, .threads = cut.chunks > 64 ? many : few, .shape = shape};
-  if (cut.chunks > 64) launch(stream, totals, channel_totals_kernel<many, Finish>, s.channels, cut.chunks, partial, finish);
+  const Launch totals{.kernel = "channel_totals_kernel", .blocks = s.channels, .threads = cut.chunks > few_channel_chunks ? many : few, .shape = shape};
+  if (cut.chunks > few_channel_chunks) launch(stream, totals, channel_totals_kernel<many, Finish>, s.channels, cut.chunks, partial, finish);
   else launch(stream, totals, channel_totals_kernel<few, Finish>, s.channels, cut.chunks, partial, finish);
 }
 

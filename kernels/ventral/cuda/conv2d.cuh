@@ -114,29 +114,32 @@ void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bo
   });
 }
 
-/// Cuts the sum over pixels into runs and launches `kernel` on each, `tiles` blocks for a run; then adds them up.
+/// Cuts the sum over pixels into runs and launches `kernel` on each, `tiles` blocks for a run; then adds them up. So for the bias gradient and its chunks.
 template <class T, class I>
 void conv_weight_runs(Stream stream, const ConvTuning& tuning, const Launch& l, ConvWeightGradient<T, I> p, Index tiles,
                       void (*kernel)(ConvWeightGradient<T, I>)) {
   const Index pixels = p.pixels(), wanted = std::clamp(tuning.split_blocks / tiles, Index{1}, conv_parts(pixels, tuning.split_pixels));
   const Index run = conv_parts(conv_parts(pixels, wanted), Index{32}) * 32, splits = conv_parts(pixels, run);
   Tensor<Compute<T>, Space> partial = Tensor<Compute<T>, Space>::uninitialized({splits > 1 ? splits : 0, p.size()});
+  auto chunks = Tensor<double, Space>::uninitialized({p.bias.db ? channel_partial_sums(p.bias.shape) : 0});
   p.splits = static_cast<I>(splits);
   p.run = static_cast<I>(run);
   p.partial = partial.data();
+  p.bias.partial = chunks.data();
+  p.bias.chunks_from = tiles * splits;
+  p.bias.adds_from = splits > 1 ? Index{blocks_for(p.size()).x} : 0;
   Launch each = l;
-  each.blocks = tiles * splits;
+  each.blocks = p.bias.chunks_from + p.bias.chunk_blocks();
   launch(stream, each, kernel, p);
-  if (splits > 1)
-    launch(stream, {.kernel = "conv2d_weight_sum_kernel", .blocks = blocks_for(p.size()), .shape = l.shape, .other = l.other},
-           conv2d_weight_sum_kernel<T>, p.size(), splits, p.partial, p.dw);
+  launch(stream, {.kernel = "conv2d_weight_sum_kernel", .blocks = p.bias.adds_from + p.bias.add_blocks(), .shape = l.shape, .other = l.other},
+         conv2d_weight_sum_kernel<T>, p.size(), splits, p.partial, p.dw, p.bias);
 }
 
 template <class I, class T>
-void conv_weight(Stream stream, const ConvTuning& tuning, const ConvSizes& s, In<T> x, In<T> dy, Out<T> dw) {
+void conv_weight(Stream stream, const ConvTuning& tuning, const ConvSizes& s, In<T> x, In<T> dy, Out<T> dw, const ConvBiasGradient<T>& bias) {
   const auto as = [](Index v) { return static_cast<I>(v); };
   const ConvWeightGradient<T, I> p{x.data, dy.data, dw.data, nullptr, conv_axis<I>(s.plan.h, false), conv_axis<I>(s.plan.w, false),
-                                   as(s.images), as(s.groups), as(s.channels), as(s.outputs), 1, 0};
+                                   as(s.images), as(s.groups), as(s.channels), as(s.outputs), bias};
   const auto named = [&](const char* kernel, int threads) {
     return Launch{.kernel = kernel, .blocks = 1, .threads = threads, .shape = x.shape, .other = dy.shape};
   };
@@ -154,15 +157,6 @@ void conv_weight(Stream stream, const ConvTuning& tuning, const ConvSizes& s, In
     conv_weight_runs(stream, tuning, l, p, p.tiles(Tile::rows, Tile::columns), conv2d_weight_gemm_kernel<Tile, I, T>);
   });
 }
-
-/// Adds the sum of a channel to its bias gradient.
-template <class T>
-struct AddToBias {
-  T* db;
-  VENTRAL_DEVICE void operator()(Index channel, Pair<double> sum) const {
-    store(db + channel, static_cast<Compute<T>>(static_cast<double>(load(db + channel)) + sum.first));
-  }
-};
 
 /// x plus the bias of the channel that a plane of a batch belongs to.
 template <class T>
@@ -201,15 +195,18 @@ void conv2d_backward_input_tuned(Stream stream, const ConvTuning& tuning, const 
   if (s.fits_int() && !tuning.wide_index) detail::conv_gather<int, T>(stream, tuning, s, true, dy, w, In<T>(), {}, dx);
   else detail::conv_gather<Index, T>(stream, tuning, s, true, dy, w, In<T>(), {}, dx);
 }
+/// With `db`, which is not for all shapes (ConvBiasGradient::fits), the bias gradient in the same launches.
 template <class T>
-void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw) {
+void conv2d_backward_weight_tuned(Stream stream, const ConvTuning& tuning, const WindowPlan& plan, Index groups, In<T> x, In<T> dy, Out<T> dw,
+                                  T* db = nullptr) {
   if (x.size() == 0 || dy.size() == 0) return;
   const detail::ConvSizes s(plan, groups, x.shape, dy.shape);
   const Index n = s.images, c = s.channels, o = s.outputs;
   if (s.linear() && tuning.kernel == ConvKernel::automatic)
     return linear_backward_weight<T>(stream, x.reshaped({n, c}), dy.reshaped({n, o}), dw.reshaped({o, c}));
-  if (s.fits_int() && !tuning.wide_index) detail::conv_weight<int, T>(stream, tuning, s, x, dy, dw);
-  else detail::conv_weight<Index, T>(stream, tuning, s, x, dy, dw);
+  const detail::ConvBiasGradient<T> bias(dy, db);
+  if (s.fits_int() && !tuning.wide_index) detail::conv_weight<int, T>(stream, tuning, s, x, dy, dw, bias);
+  else detail::conv_weight<Index, T>(stream, tuning, s, x, dy, dw, bias);
 }
 
 /// y[n,o] = b[o] + sum_{c,i,j} w[o,c,i,j] x[n,c](stride y + dilation (i,j) - padding): correlation, as everywhere in the field.
@@ -266,6 +263,8 @@ void conv2d_backward_fused(Stream stream, const WindowPlan& plan, Index groups, 
   if (e.pool != Epilogue::Pool::none) detail::unpool_pairs<T>(stream, takers, dy, before);
   else activation_backward(stream, activation::Relu<T>{}, y, y, dy, before.ref());
   if (dx) conv2d_backward_input<T>(stream, plan, groups, w, before, *dx);
+  if (dw && db && stream.provider == Provider::ventral && detail::ConvBiasGradient<T>(before, db->data).fits())
+    return conv2d_backward_weight_tuned<T>(stream, {}, plan, groups, x, before, *dw, db->data);
   if (dw) conv2d_backward_weight<T>(stream, plan, groups, x, before, *dw);
   if (db) conv2d_backward_bias<T>(stream, before, *db);
 }

@@ -1,4 +1,5 @@
 #pragma once
+#include "ventral/cuda/channel_sums.cuh"
 #include "ventral/cuda/conv2d_plan.cuh"
 #include "ventral/cuda/gemm_tensor_tile.cuh"
 #include "ventral/cuda/reduce.cuh"
@@ -6,6 +7,56 @@
 /// The weight gradient of a convolution: for each group a product dy [outputs, pixels] times windows [pixels, depth], summed over the pixels of all
 /// images. The sum is cut into runs by shape alone; their sums are added in order.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE::detail {
+
+/// Adds the sum of a channel to its bias gradient.
+template <class T>
+struct AddToBias {
+  T* db;
+  VENTRAL_DEVICE void operator()(Index channel, Pair<double> sum) const {
+    store(db + channel, static_cast<Compute<T>>(static_cast<double>(load(db + channel)) + sum.first));
+  }
+};
+
+/// The bias gradient as a part of the weight gradient's kernels, which saves it launches of its own: blocks behind those of the first kernel sum chunks of dy's
+/// channels, blocks behind those of the second add the chunks. The same bits as conv2d_backward_bias.
+template <class T>
+struct ConvBiasGradient {
+  ChannelShape shape;
+  ChannelChunks cut;
+  bool packed;
+  const T* dy;
+  T* db;                                 ///< null: not wanted
+  double* partial = nullptr;             ///< [channel_partial_sums(shape)]
+  Index chunks_from = 0, adds_from = 0;  ///< the first blocks for it
+
+  ConvBiasGradient(In<T> slope, T* bias)
+      : shape(channel_shape(slope.shape)), cut(shape), packed(shape.cells % pack_width<T> == 0 && packs_fit<pack_width<T>>(slope.data)), dy(slope.data), db(bias) {}
+
+  static constexpr Index most_values = Index{1} << 22;  ///< of which the sum takes a GPU less time than a launch or two
+
+  /// Whether the layer is small, and its sums are by as many threads as conv2d_backward_bias takes: channel_threads for a chunk, few to add chunks.
+  bool fits() const {
+    return shape.cells > 1 && shape.values() > few_channel_values && cut.chunks <= few_channel_chunks && shape.channels * shape.values() <= most_values;
+  }
+  Index chunk_blocks() const { return db ? shape.channels * cut.chunks : 0; }
+  Index add_blocks() const { return db && cut.chunks > 1 ? shape.channels : 0; }
+
+  /// True for a block behind those of the weight gradient, when its work is done.
+  VENTRAL_DEVICE bool sum_chunk() const {
+    if (blockIdx.x < chunks_from) return false;
+    const Index block = blockIdx.x - chunks_from;
+    const AddToBias<T> add{db};
+    if (packed) sum_channel_chunk<channel_threads, pack_width<T>>(SumOfX{}, shape, cut, block, dy, dy, nullptr, partial, add);
+    else sum_channel_chunk<channel_threads, 1>(SumOfX{}, shape, cut, block, dy, dy, nullptr, partial, add);
+    return true;
+  }
+  VENTRAL_DEVICE bool add_chunks() const {
+    if (blockIdx.x < adds_from) return false;
+    if (threadIdx.x < few_channel_threads)
+      add_channel_chunks<few_channel_threads>(shape.channels, cut.chunks, blockIdx.x - adds_from, partial, AddToBias<T>{db});
+    return true;
+  }
+};
 
 /// dw[g outputs + o, c, i, j] += the sum over images and pixels of dy[n, g outputs + o, pixel] x[n, g channels + c, what tap (i, j) saw].
 template <class T, class I>
@@ -15,7 +66,8 @@ struct ConvWeightGradient {
   Compute<T>* partial;  ///< [splits, size of dw]; null for one run, whose sum is added to dw at once
   ConvAxis<I> v, h;
   I images, groups, channels, outputs;  ///< channels and outputs of one group
-  I splits, run;                        ///< runs of so many pixels
+  ConvBiasGradient<T> bias;
+  I splits = 1, run = 0;  ///< runs of so many pixels
 
   VENTRAL_HOST_DEVICE constexpr I depth() const { return channels * v.kernel * h.kernel; }
   VENTRAL_HOST_DEVICE constexpr I size() const { return groups * outputs * depth(); }
@@ -127,6 +179,7 @@ VENTRAL_DEVICE C conv_block_sums(C (&v)[count]) {
 /// block that needs them, coalesced; rows columns products for rows + columns numbers read.
 template <class T, class I, int rows, int columns>
 VENTRAL_BOUNDED_KERNEL(conv_weight_threads) void conv2d_weight_direct_kernel(ConvWeightGradient<T, I> p) {
+  if (p.bias.sum_chunk()) return;
   const ConvWeightPlace<T, I> place(p, rows, columns);
   ConvTap<I> taps[columns];
   VENTRAL_DEVICE_UNROLL
@@ -206,6 +259,7 @@ VENTRAL_BOUNDED_KERNEL(Tile::threads) void conv2d_weight_gemm_kernel(ConvWeightG
   VENTRAL_SHARED(T, a, 2 * Tile::A::size);
   VENTRAL_SHARED(T, b, 2 * Tile::B::size);
   VENTRAL_SHARED(ConvTap<I>, taps, Tile::columns);
+  if (p.bias.sum_chunk()) return;
   const ConvWeightPlace<T, I> place(p, Tile::rows, Tile::columns);
   if (thread_in_block() < Tile::columns) taps[thread_in_block()] = ConvTap<I>(p, place.column + thread_in_block());
   __syncthreads();
@@ -232,10 +286,11 @@ VENTRAL_BOUNDED_KERNEL(Tile::threads) void conv2d_weight_gemm_kernel(ConvWeightG
     }
 }
 
-/// dw += the sums of the runs, in their order; a thread for each weight. Reads splits * size(dw) numbers.
+/// dw += the sums of the runs, in their order; a thread for each weight. Reads splits * size(dw) numbers. The bias gradient's chunks are added beside.
 template <class T>
-VENTRAL_KERNEL void conv2d_weight_sum_kernel(Index size, Index splits, const Compute<T>* partial, T* dw) {
-  for (Index e = first_element(); e < size; e += element_step()) {
+VENTRAL_KERNEL void conv2d_weight_sum_kernel(Index size, Index splits, const Compute<T>* partial, T* dw, ConvBiasGradient<T> bias) {
+  if (bias.add_chunks()) return;
+  for (Index e = first_element(); e < size; e += bias.adds_from * blockDim.x) {
     Compute<T> sum = partial[e];
     for (Index s = 1; s < splits; ++s) sum += partial[s * size + e];
     store(dw + e, load(dw + e) + sum);

@@ -47,8 +47,7 @@ struct ColumnSumTuning {
 /// Sums of the columns of dy [rows,columns] over part_rows rows each, [parts,columns]; a single part is added to db at once (`sums` is null). A block of 32 x 8
 /// threads takes 32 columns and one part: a warp reads 32 neighbours of a row; each thread adds every eighth row, then one warp adds the eight sums in order.
 template <class T, int across, int down>
-VENTRAL_BOUNDED_KERNEL(across* down)
-void column_sums_kernel(Index rows, Index columns, Index part_rows, const T* dy, Compute<T>* sums, T* db) {
+VENTRAL_BOUNDED_KERNEL(across* down) void column_sums_kernel(Index rows, Index columns, Index part_rows, const T* dy, Compute<T>* sums, T* db) {
   const Index blocks = (columns + across - 1) / across, part = blockIdx.x / blocks, column = blockIdx.x % blocks * across + threadIdx.x;
   const Index first = part * part_rows, last = first + part_rows < rows ? first + part_rows : rows;
   const auto sum = column_sum<Compute<T>, across, down>(first, column < columns ? last : first, [&](Index r) { return load(dy + r * columns + column); });
@@ -81,8 +80,8 @@ void linear_backward_bias(Stream stream, In<T> dy, Out<T> db) {
   launch(stream, {.kernel = "column_sums_kernel", .blocks = blocks, .threads = {tuning.columns, tuning.row_threads}, .shape = dy.shape},
          detail::column_sums_kernel<T, tuning.columns, tuning.row_threads>, rows, out, part_rows, dy.data, sums.data(), db.data);
   if (parts == 1) return;
-  launch(stream, {.kernel = "add_column_sums_kernel", .blocks = blocks_for(out), .shape = dy.shape}, detail::add_column_sums_kernel<T>, parts, out, sums.data(),
-         db.data);
+  launch(stream, {.kernel = "add_column_sums_kernel", .blocks = blocks_for(out), .shape = dy.shape}, detail::add_column_sums_kernel<T>, parts, out,
+         sums.data(), db.data);
 }
 
 /// All gradients of a linear layer, those wanted (not null). With `gated` [rows,out], y is relu(x w^T + b), and dy counts where y > 0: `gated` is there to

@@ -46,7 +46,7 @@ struct LinearGradients {
 };
 
 /// A block's tile of a product, sum over k of a(i, k) b(k, j) for i, j in [0, side) and k in order: each thread 4 neighbours of a column, from row(0) on.
-/// `along_k`: neighbouring k of a are neighbours in memory, else neighbouring i; of b neighbouring j are. a and b give 0 outside.
+/// In memory, neighbours of a are those along k (`along_k`) or along i, those of b along j. a and b give 0 outside; slabs of them pass through shared memory.
 template <class T>
 class SmallTile {
   using Sizes = LinearGradients<T>;
@@ -55,11 +55,10 @@ class SmallTile {
 
  public:
   static constexpr int count = each;
+  static constexpr int a_size = depth * stride, b_size = depth * side;
 
   template <bool along_k, class A, class B>
-  VENTRAL_DEVICE void multiply(Index k_end, const A& a, const B& b) {
-    VENTRAL_SHARED(T, a_slab, depth * stride);
-    VENTRAL_SHARED(T, b_slab, depth * side);
+  VENTRAL_DEVICE void multiply(T* a_slab, T* b_slab, Index k_end, const A& a, const B& b) {
     const int thread = thread_in_block();
     for (Index first = 0; first < k_end; first += depth) {
       VENTRAL_DEVICE_UNROLL
@@ -69,8 +68,10 @@ class SmallTile {
         b_slab[e] = first + e / side < k_end ? b(first + e / side, e % side) : T(0);
       }
       __syncthreads();
-      for (int k = 0; k < depth && first + k < k_end; k += unrolled) VENTRAL_DEVICE_UNROLL
-      for (int s = 0; s < unrolled; ++s) add(a_slab + (k + s) * stride + row(0), b_slab[(k + s) * side + column()]);
+      for (int k = 0; k < depth && first + k < k_end; k += unrolled) {
+        VENTRAL_DEVICE_UNROLL
+        for (int s = 0; s < unrolled; ++s) add(a_slab + (k + s) * stride + row(0), b_slab[(k + s) * side + column()]);
+      }
       __syncthreads();
     }
   }
@@ -95,16 +96,17 @@ class SmallTile {
 /// A block for each tile of dx, then of dw, then for each 32 columns of db. Sums of dx and dw run in order over all of the depth, db's as in
 /// column_sums_kernel. Reads each operand once for each tile it meets.
 template <class T>
-VENTRAL_BOUNDED_KERNEL(LinearGradients<T>::side* LinearGradients<T>::down)
-void linear_gradients_kernel(LinearGradients<T> p) {
+VENTRAL_BOUNDED_KERNEL(LinearGradients<T>::side* LinearGradients<T>::down) void linear_gradients_kernel(LinearGradients<T> p) {
   constexpr int side = p.side;
+  VENTRAL_SHARED(T, a, SmallTile<T>::a_size);
+  VENTRAL_SHARED(T, b, SmallTile<T>::b_size);
   const Index across = p.parts(p.in);
   Index block = blockIdx.x;
   if (block < p.dx_blocks()) {
     const Index row = block / across * side, column = block % across * side;
     SmallTile<T> tile;
     tile.template multiply<true>(
-        p.out, [&](int i, Index k) { return row + i < p.rows ? p.slope(row + i, k) : T(0); },
+        a, b, p.out, [&](int i, Index k) { return row + i < p.rows ? p.slope(row + i, k) : T(0); },
         [&](Index k, int j) { return column + j < p.in ? p.w[k * p.in + column + j] : T(0); });
     VENTRAL_DEVICE_UNROLL
     for (int i = 0; i < tile.count; ++i)
@@ -116,7 +118,7 @@ void linear_gradients_kernel(LinearGradients<T> p) {
     const Index row = block / across * side, column = block % across * side;
     SmallTile<T> tile;
     tile.template multiply<false>(
-        p.rows, [&](int i, Index k) { return row + i < p.out ? p.slope(k, row + i) : T(0); },
+        a, b, p.rows, [&](int i, Index k) { return row + i < p.out ? p.slope(k, row + i) : T(0); },
         [&](Index k, int j) { return column + j < p.in ? p.x[k * p.in + column + j] : T(0); });
     VENTRAL_DEVICE_UNROLL
     for (int i = 0; i < tile.count; ++i)
