@@ -259,7 +259,7 @@ TEST_CASE("convolution kernels: the bias gradient in the launches of the weight 
                                                      {ConvKernel::direct, {{.in = 1, .out = 3, .kernel = {1, 2}}, {9, 1, 11, 14}}},  // one chunk, one by one
                                                      {gemm, {{.in = 3, .out = 6, .kernel = 2, .padding = 1, .groups = 3}, {5, 3, 15, 14}}}};
   for (const auto& [kernel, s] : settings)
-    for (const Index split_pixels : {64, 1 << 20}) {
+    for (const Index split_pixels : {512, 1 << 20}) {
       const Conv2d<float> layer(s.options);
       const WindowPlan plan = place(layer.window(), s.shape[2], s.shape[3], "test");
       const gpu::ConvTuning tuning{.kernel = kernel, .split_pixels = split_pixels};
