@@ -128,8 +128,10 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
   const Index channels = even_part(s.channels, std::max({in_cache, worth, (fewest_taps + s.taps - 1) / s.taps}));
   const Index blocks = (s.channels + channels - 1) / channels;
   const Index rows = rows_per_chunk<T>(plan, s.outputs, Index{1} << 30, 1);
+  // With fewer taps than outputs, rows of the taps' gradients are shifted to the frame's pitch instead of those of dy.
+  const bool in_place = channels * s.taps < s.outputs && rows == plan.h.out && s.pixels % kernels.lanes == 0;
   const Frame frame(plan, channels, plan.h.out, sizeof(T));
-  const Index width = round_up(frame.columns(rows), kernels.panel()), block_size = kernels.packed_rows(channels * s.taps) * s.outputs;
+  const Index width = round_up(in_place ? s.pixels : frame.columns(rows), kernels.panel()), block_size = kernels.packed_rows(channels * s.taps) * s.outputs;
 
   Scratch& scratch = Scratch::mine();
   scratch.reserve(Arena::bytes<Index>(frame.taps()) + Arena::bytes<Index>(s.outputs) + Arena::bytes<T>(groups * blocks * block_size),
@@ -138,7 +140,7 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
   Index *const tap = shared.take<Index>(frame.taps()), *const dy_row = shared.take<Index>(s.outputs);
   T* const packed = shared.take<T>(groups * blocks * block_size);
   frame.write_offsets(tap);
-  for (Index o = 0; o < s.outputs; ++o) dy_row[o] = o * width;
+  for (Index o = 0; o < s.outputs; ++o) dy_row[o] = o * (in_place ? s.pixels : width);
   for (Index g = 0; g < groups; ++g)
     for (Index block = 0; block < blocks; ++block) {
       const Index c = block * channels, n = std::min(channels, s.channels - c);
@@ -154,18 +156,22 @@ void conv2d_backward_input(Stream stream, const WindowPlan& plan, Index groups, 
     Arena arena = lease.arena();
     T *const taps = arena.take<T>(frame.size()), *const spread = arena.take<T>(s.outputs * width), *const out = arena.take<T>(tallest_tile * width);
     std::fill_n(taps, frame.size(), T(0));
-    std::fill_n(spread, s.outputs * width, T(0));
+    if (!in_place) std::fill_n(spread, s.outputs * width, T(0));
     const T* const a = packed + (image_group % groups * blocks + block) * block_size;
     for (Index first = 0; first < plan.h.out; first += rows) {
-      const Index n = std::min(rows, plan.h.out - first), columns = frame.columns(n);
-      for (Index o = 0; o < s.outputs; ++o)
-        kernels.shift_rows(n, plan.w.out, dy.data + (image_group * s.outputs + o) * s.pixels + first * plan.w.out, plan.w.out, T(0), spread + o * width,
-                           frame.pitch);
+      const Index n = std::min(rows, plan.h.out - first), columns = in_place ? s.pixels : frame.columns(n);
+      const T* const slope = dy.data + image_group * s.outputs * s.pixels + first * plan.w.out;
+      for (Index o = 0; !in_place && o < s.outputs; ++o)
+        kernels.shift_rows(n, plan.w.out, slope + o * s.pixels, plan.w.out, T(0), spread + o * width, frame.pitch);
       for (Index t = 0; t < part.taps(); t += kernels.height) {
         const Index height = kernels.tile_height(part.taps() - t);
-        multiply_tiles<T>(kernels, height, round_up(columns, kernels.lanes), s.outputs, {a + t * s.outputs, 0}, {spread, dy_row, kernels.panel()}, out,
-                          width, false);
-        for (Index i = 0; i < std::min(height, part.taps() - t); ++i) kernels.add_row(columns, out + i * width, taps + tap[t + i] + first * frame.pitch);
+        multiply_tiles<T>(kernels, height, round_up(columns, kernels.lanes), s.outputs, {a + t * s.outputs, 0},
+                          {in_place ? slope : spread, dy_row, kernels.panel()}, out, width, false);
+        for (Index i = 0; i < std::min(height, part.taps() - t); ++i) {
+          T* const to = taps + tap[t + i] + first * frame.pitch;
+          if (!in_place) kernels.add_row(columns, out + i * width, to);
+          for (Index r = 0; in_place && r < n; ++r) kernels.add_row(plan.w.out, out + i * width + r * plan.w.out, to + r * frame.pitch);
+        }
       }
     }
     part.read_back(taps, dx.data + (image_group * s.channels + c) * plan.h.in * plan.w.in);
@@ -179,10 +185,14 @@ template <class T>
 class WeightGradient {
  public:
   WeightGradient(const WindowPlan& plan, const ConvSizes& sizes)
-      : kernels_(matrix_kernels<T>()), plan_(plan), s_(sizes),
-        by_dots_(s_.outputs <= 2 || (s_.outputs <= 8 && s_.pixels >= most_pixels)), channels_(even_part(s_.channels, most_taps / s_.taps)),
+      : kernels_(matrix_kernels<T>()),
+        plan_(plan),
+        s_(sizes),
+        by_dots_(s_.outputs <= 2 || (s_.outputs <= 8 && s_.pixels >= most_pixels)),
+        channels_(even_part(s_.channels, most_taps / s_.taps)),
         rows_(by_dots_ ? rows_per_chunk<T>(plan, channels_, Index{1} << 30, 1) : even_part(plan.h.out, most_pixels / plan.w.out)),
-        capacity_(round_up(std::max(most_pixels, rows_ * plan.w.out), 4) + kernels_.lanes), frame_(plan, channels_, rows_, sizeof(T)) {}
+        capacity_(round_up(std::max(most_pixels, rows_ * plan.w.out), 4) + kernels_.lanes),
+        frame_(plan, channels_, rows_, sizeof(T)) {}
 
   Index blocks() const { return (s_.channels + channels_ - 1) / channels_; }
   Index units_an_image() const { return (plan_.h.out + rows_ - 1) / rows_; }

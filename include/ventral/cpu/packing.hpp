@@ -65,9 +65,11 @@ template <class T>
 void multiply_part(typename MatrixKernels<T>::Multiply multiply, const MatrixKernels<T>& k, Tile<T> tile, Index width, Index rows, Index columns,
                    Index skip_rows = 0, Index skip_columns = 0) {
   constexpr Index widest = widest_tile / static_cast<Index>(sizeof(T));
-  alignas(64) T edge[tallest_tile * widest], row_bias[tallest_tile] = {}, column_bias[widest] = {};
-  if (tile.bias) tile.bias = (std::copy_n(tile.bias, skip_rows + rows, row_bias), row_bias);
-  if (tile.column_bias) tile.column_bias = (std::copy_n(tile.column_bias, skip_columns + columns, column_bias), column_bias);
+  alignas(64) T edge[tallest_tile * widest], row_bias[tallest_tile], column_bias[widest];
+  const auto fill_up = [](const T*& bias, Index valid, T* copy, Index size) {
+    if (bias) std::fill(std::copy_n(bias, valid, copy), copy + size, T(0)), bias = copy;
+  };
+  fill_up(tile.bias, skip_rows + rows, row_bias, tallest_tile), fill_up(tile.column_bias, skip_columns + columns, column_bias, width);
   T *const c = tile.c + skip_rows * tile.stride + skip_columns, *const wanted = edge + skip_rows * width + skip_columns;
   const Index stride = tile.stride;
   if (tile.add) k.copy_rows(rows, columns, c, stride, wanted, width);
@@ -87,8 +89,8 @@ void multiply_tile(const MatrixKernels<T>& k, Index height, const Tile<T>& tile,
 
 /// c (+)= a b, for `rows` rows, `columns` columns and `depth` terms, then the epilogue.
 template <class T>
-void multiply_tiles(const MatrixKernels<T>& k, Index rows, Index columns, Index depth, PackedRows<T> a, Panels<T> b, T* c, Index stride,
-                    bool add, TileEpilogue<T> epilogue = {}) {
+void multiply_tiles(const MatrixKernels<T>& k, Index rows, Index columns, Index depth, PackedRows<T> a, Panels<T> b, T* c, Index stride, bool add,
+                    TileEpilogue<T> epilogue = {}) {
   for (Index i = 0; i < rows; i += k.height) {
     const Index height = k.tile_height(rows - i);
     const T* const bias = epilogue.row_bias ? epilogue.row_bias + i : nullptr;
