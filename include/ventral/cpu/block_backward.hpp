@@ -36,8 +36,13 @@ struct BlockGradient {
       if (end > begin) rows_to_lanes(images, end - begin, in + (output + o) * pixels + begin, image, memory + begin * block_images);
       return static_cast<const float*>(memory);
     };
+    const bool copies = dy.format == Format::rows && !e.relu && scale == 1 && !sums && top == 0 && pitch == w.out;  // the sums are the bias's
     for (Index o = 0; o < outputs; ++o) {
       float* const out = d + o * plane * block_images;
+      if (copies && to == last) {
+        rows_to_lanes(images, (to - from) * columns, dy.data + block * block_images * image + (output + o) * pixels + from * columns, image, out);
+        continue;
+      }
       for (Index r = 0; r < rows; ++r) {
         float* const row = out + r * pitch * block_images;
         const bool inside = first - top + r >= from && first - top + r < to;
