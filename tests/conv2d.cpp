@@ -83,6 +83,8 @@ TEST_CASE_TEMPLATE("Conv2d: agrees with the definition", T, float, double) {
   check({.in = 3, .out = 4, .kernel = 3}, {2, 3, 7, 6});
   check({.in = 1, .out = 6, .kernel = 5, .padding = 2}, {5, 1, 28, 28});  // LeNet-5
   check({.in = 6, .out = 16, .kernel = 5}, {3, 6, 14, 14});
+  check({.in = 1, .out = 13, .kernel = 3, .padding = 1}, {2, 1, 8, 12});  // fewer taps than outputs, pixels in whole registers
+  check({.in = 2, .out = 22, .kernel = 3, .stride = 2, .padding = 1, .groups = 2}, {2, 2, 8, 15});
   check({.in = 2, .out = 3, .kernel = {1, 4}, .stride = {1, 2}, .padding = {0, 3}}, {2, 2, 8, 5});
   check({.in = 2, .out = 3, .kernel = {3, 2}, .stride = {2, 3}, .padding = {1, 0, 2, 1}}, {2, 2, 9, 10});  // asymmetric
   check({.in = 2, .out = 13, .kernel = 2, .stride = 3, .padding = 1}, {1, 2, 8, 11});                      // stride > kernel

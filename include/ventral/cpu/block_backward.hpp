@@ -88,7 +88,8 @@ class BlockBackward {
       : p_(pass), plan_(pass.plan), s_(pass.s), pooled_(pass.e.pool != Epilogue::Pool::none), blocks_((s_.images + block_images - 1) / block_images),
         reach_(p_.dx ? std::max(plan_.h.out, (plan_.h.in - 1 + plan_.h.before) / plan_.h.stride + 1) : plan_.h.out), rows_(choose_rows()),
         bands_((reach_ + rows_ - 1) / rows_), input_(plan_, s_.channels, std::min(rows_, plan_.h.out), p_.x.format),
-        gradient_(plan_, s_.outputs, rows_, p_.dx != nullptr, pooled_) {}
+        gradient_(plan_, s_.outputs, rows_, p_.dx != nullptr, pooled_),
+        in_place_(p_.dy.format == Format::blocks && p_.dw && !p_.dx && !p_.db && !p_.e.relu && !pooled_) {}
 
   void run() {
     constexpr Index enough_chunks = 16, most_numbers = Index{1} << 22;
@@ -195,12 +196,13 @@ class BlockBackward {
 
   /// Output rows [first, first + rows) of one block and group: all that their gradient gives.
   void work(Index g, Index block, Index first, float* dw, float* db, Arena arena) const {
-    float *const copy = arena.take<float>(p_.dw ? input_.size() : 0), *const d = arena.take<float>(gradient_.size());
+    float *const copy = arena.take<float>(p_.dw ? input_.size() : 0), *const d = arena.take<float>(in_place_ ? 0 : gradient_.size());
     float *const planes = arena.take<float>(planes_size()), *const sums = arena.take<float>(sums_size());
     const Index images = std::min(block_images, s_.images - block * block_images), last = std::min(first + rows_, reach_);
-    gradient_.fill(p_.kernels, p_.e, images, p_.dy, p_.y, p_.winners, block, g * s_.outputs, first, last, d, db, planes);
-    const Index n = std::min(last, plan_.h.out) - first;
-    if (dw && n > 0) add_weight_gradient(input_.see(p_.x, block, g * s_.channels, first, n, copy), d + gradient_.origin(), n, dw, sums);
+    if (!in_place_) gradient_.fill(p_.kernels, p_.e, images, p_.dy, p_.y, p_.winners, block, g * s_.outputs, first, last, d, db, planes);
+    const Index n = std::min(last, plan_.h.out) - first, plane = block * p_.dy.shape[1] + g * s_.outputs;
+    const float* const slope = in_place_ ? p_.dy.data + (plane * s_.pixels + first * plan_.w.out) * block_images : d + gradient_.origin();
+    if (dw && n > 0) add_weight_gradient(input_.see(p_.x, block, g * s_.channels, first, n, copy), slope, n, dw, sums);
     if (p_.dx) write_input_gradient(g, block, first, last, images, d + gradient_.origin(), arena);
   }
 
@@ -213,7 +215,7 @@ class BlockBackward {
     const Index columns = even_part(plan_.w.out, most_pixels), rows = even_part(n, most_pixels / columns), depth = s_.depth();
     const Index at_once = columns == plan_.w.out && rows >= n ? 4 : most_taps;
     ConvDots t;
-    t.d_plane = gradient_.plane * block_images, t.d_row = gradient_.pitch * block_images;
+    t.d_plane = (in_place_ ? s_.pixels : gradient_.plane) * block_images, t.d_row = gradient_.pitch * block_images;
     t.x_row = plan_.h.stride * input_.pitch * block_images, t.x_column = plan_.w.stride * block_images;
     for (Index o = 0, height; o < s_.outputs; o += height) {
       height = conv_tile_height(s_.outputs - o);
@@ -284,6 +286,7 @@ class BlockBackward {
   Index blocks_, reach_, rows_, bands_;
   BlockInput input_;
   BlockGradient gradient_;
+  bool in_place_;  ///< dy is read where it is: only the weights' gradient is wanted
   Index* x_offset_ = nullptr;
   Phase* phase_ = nullptr;
   float* zeros_ = nullptr;

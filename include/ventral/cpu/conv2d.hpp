@@ -185,14 +185,10 @@ template <class T>
 class WeightGradient {
  public:
   WeightGradient(const WindowPlan& plan, const ConvSizes& sizes)
-      : kernels_(matrix_kernels<T>()),
-        plan_(plan),
-        s_(sizes),
-        by_dots_(s_.outputs <= 2 || (s_.outputs <= 8 && s_.pixels >= most_pixels)),
-        channels_(even_part(s_.channels, most_taps / s_.taps)),
+      : kernels_(matrix_kernels<T>()), plan_(plan), s_(sizes),
+        by_dots_(s_.outputs <= 2 || (s_.outputs <= 8 && s_.pixels >= most_pixels)), channels_(even_part(s_.channels, most_taps / s_.taps)),
         rows_(by_dots_ ? rows_per_chunk<T>(plan, channels_, Index{1} << 30, 1) : even_part(plan.h.out, most_pixels / plan.w.out)),
-        capacity_(round_up(std::max(most_pixels, rows_ * plan.w.out), 4) + kernels_.lanes),
-        frame_(plan, channels_, rows_, sizeof(T)) {}
+        capacity_(round_up(std::max(most_pixels, rows_ * plan.w.out), 4) + kernels_.lanes), frame_(plan, channels_, rows_, sizeof(T)) {}
 
   Index blocks() const { return (s_.channels + channels_ - 1) / channels_; }
   Index units_an_image() const { return (plan_.h.out + rows_ - 1) / rows_; }

@@ -13,20 +13,20 @@ template <class T>
 struct Tile {
   static constexpr Index no_offset[1] = {};
 
-  Index depth;  ///< number of terms p
-  const T* a;   ///< packed: a[p * R + i]; or in place, see a_row
+  Index depth;       ///< number of terms p
+  const T* a;        ///< packed: a[p * R + i]; or in place, see a_row
   const T* b;
   const Index* row;  ///< offsets of the rows of b; no_offset where b_step is given
   T* c;
-  Index stride;                    ///< between rows of c
-  bool add;                        ///< c += instead of c =
+  Index stride;      ///< between rows of c
+  bool add;          ///< c += instead of c =
   const T* bias = nullptr;         ///< one number for each row, or null
   bool relu = false;               ///< max(0, .) of the result; NaN passes
   const T* column_bias = nullptr;  ///< one number for each column, or null
   Index a_row = 1, a_term = 0;     ///< a in place: a[i * a_row + p * a_term]; a_term = 0: packed
   Index b_step = 0;
-  T* packed = nullptr;       ///< the packing kernel copies the rows of b here, one after the other
-  const T* ahead = nullptr;  ///< what a later tile needs: term p fetches the cache line at ahead + p * ahead_step
+  T* packed = nullptr;             ///< the packing kernel copies the rows of b here, one after the other
+  const T* ahead = nullptr;        ///< what a later tile needs: term p fetches the cache line at ahead + p * ahead_step
   Index ahead_step = 0;
 };
 
@@ -47,7 +47,9 @@ struct MultiplyTile {
       using S = Simd<T, I>;
       if (t.depth >= 64) fetch<S>(t.c, t.stride);
       S acc[R][V];
-      VENTRAL_UNROLL for (int i = 0; i < R; ++i) { VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = S::zero(); }
+      VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
+        VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = S::zero();
+      }
       const Index one = t.a_row, three = 3 * one, term = t.a_term ? t.a_term : R, b_step = t.b_step, row_step = b_step ? 0 : 1;
       const T* a[(R + 3) / 4];  // four rows share a pointer, so that addresses fit the registers
       VENTRAL_UNROLL for (int i = 0; i < R; i += 4) a[i / 4] = t.a + i * one;
@@ -79,12 +81,15 @@ struct MultiplyTile {
   /// The tile of c is on its way from memory while the terms are summed.
   template <class S>
   static VENTRAL_ALWAYS_INLINE void fetch(const T* c, Index stride) {
-    VENTRAL_UNROLL for (int i = 0; i < R; ++i, c += stride) { VENTRAL_UNROLL for (int j = 0; j < V; ++j) __builtin_prefetch(c + j * S::lanes, 0); }
+    VENTRAL_UNROLL for (int i = 0; i < R; ++i, c += stride) {
+      VENTRAL_UNROLL for (int j = 0; j < V; ++j) __builtin_prefetch(c + j * S::lanes, 0);
+    }
   }
 
   template <class S>
   static VENTRAL_ALWAYS_INLINE void finish(S (&acc)[R][V], const Tile<T>& t) {
-    if (t.bias) VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
+    if (t.bias)
+      VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
         const S bias = S::all(t.bias[i]);
         VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = acc[i][j] + bias;
       }
@@ -96,14 +101,18 @@ struct MultiplyTile {
     }
     const Index stride = t.stride;
     const T* old = t.c;
-    if (t.add) VENTRAL_UNROLL for (int i = 0; i < R; ++i, old += stride) {
+    if (t.add)
+      VENTRAL_UNROLL for (int i = 0; i < R; ++i, old += stride) {
         VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = acc[i][j] + S::load(old + j * S::lanes);
       }
-    if (t.relu) VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
+    if (t.relu)
+      VENTRAL_UNROLL for (int i = 0; i < R; ++i) {
         VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j] = max(S::zero(), acc[i][j]);
       }
     T* c = t.c;
-    VENTRAL_UNROLL for (int i = 0; i < R; ++i, c += stride) { VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j].store(c + j * S::lanes); }
+    VENTRAL_UNROLL for (int i = 0; i < R; ++i, c += stride) {
+      VENTRAL_UNROLL for (int j = 0; j < V; ++j) acc[i][j].store(c + j * S::lanes);
+    }
   }
 };
 
@@ -203,7 +212,9 @@ struct DotTile {
     const T* row[4];
     for (Index t = 0; t < 4; ++t) row[t] = y + offset[std::min(t, taps - 1)];
     S acc[R][4];
-    VENTRAL_UNROLL for (int r = 0; r < R; ++r) { VENTRAL_UNROLL for (int t = 0; t < 4; ++t) acc[r][t] = S::zero(); }
+    VENTRAL_UNROLL for (int r = 0; r < R; ++r) {
+      VENTRAL_UNROLL for (int t = 0; t < 4; ++t) acc[r][t] = S::zero();
+    }
     for (Index i = 0; i < n; i += S::lanes) {
       S v[R];
       VENTRAL_UNROLL for (int r = 0; r < R; ++r) v[r] = S::load(x + r * x_stride + i);
@@ -225,7 +236,8 @@ struct Sum {
     using S = Simd<T, I>;
     S acc[4] = {S::zero(), S::zero(), S::zero(), S::zero()};
     Index i = 0;
-    for (; i + 4 * S::lanes <= n; i += 4 * S::lanes) VENTRAL_UNROLL for (int q = 0; q < 4; ++q) acc[q] = acc[q] + S::load(x + i + q * S::lanes);
+    for (; i + 4 * S::lanes <= n; i += 4 * S::lanes)
+      VENTRAL_UNROLL for (int q = 0; q < 4; ++q) acc[q] = acc[q] + S::load(x + i + q * S::lanes);
     for (; i + S::lanes <= n; i += S::lanes) acc[0] = acc[0] + S::load(x + i);
     T sum = ((acc[0] + acc[1]) + (acc[2] + acc[3])).sum();
     for (; i < n; ++i) sum += x[i];
@@ -300,11 +312,11 @@ template <class T>
 struct MatrixKernels {
   using Multiply = void (*)(const Tile<T>&);
 
-  Index lanes;                             ///< numbers in a register
-  Index height;                            ///< of the usual tile
-  Index tallest;                           ///< tile of all
-  Multiply multiply[5][tallest_tile + 1];  ///< [vectors][rows]: of one and two vectors, and the flat one of four
-  Multiply multiply_and_pack;              ///< of the usual height, the widest
+  Index lanes;                           ///< numbers in a register
+  Index height;                          ///< of the usual tile
+  Index tallest;                         ///< tile of all
+  Multiply multiply[5][tallest_tile + 1];   ///< [vectors][rows]: of one and two vectors, and the flat one of four
+  Multiply multiply_and_pack;            ///< of the usual height, the widest
   void (*pack_transposed)(Index, Index, Index, const T*, const Index*, T*);
   T (*dot)(Index, const T*, const T*);
   void (*dot_tile[4])(Index, const T*, Index, const T*, const Index*, Index, T*, Index);  ///< [rows], 1 or 3

@@ -89,8 +89,8 @@ void multiply_tile(const MatrixKernels<T>& k, Index height, const Tile<T>& tile,
 
 /// c (+)= a b, for `rows` rows, `columns` columns and `depth` terms, then the epilogue.
 template <class T>
-void multiply_tiles(const MatrixKernels<T>& k, Index rows, Index columns, Index depth, PackedRows<T> a, Panels<T> b, T* c, Index stride, bool add,
-                    TileEpilogue<T> epilogue = {}) {
+void multiply_tiles(const MatrixKernels<T>& k, Index rows, Index columns, Index depth, PackedRows<T> a, Panels<T> b, T* c, Index stride,
+                    bool add, TileEpilogue<T> epilogue = {}) {
   for (Index i = 0; i < rows; i += k.height) {
     const Index height = k.tile_height(rows - i);
     const T* const bias = epilogue.row_bias ? epilogue.row_bias + i : nullptr;
