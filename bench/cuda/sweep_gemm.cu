@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cuda/data.hpp"
-#include "cuda/timing.hpp"
+#include "cuda/sweep.hpp"
 #include "ventral/cuda/gemm.cuh"
 
 namespace bench::device {
@@ -45,12 +45,7 @@ void sweep(const char* name) {
   for (const Sizes& s : shapes) {
     Tensor<T, Cuda> a = random_numbers<T>({s.m, s.k}, 1).template to<Cuda>(), b = random_numbers<T>({s.n, s.k}, 2).template to<Cuda>(), c({s.m, s.n});
     const gpu::GemmProblem<T> problem{s.m, s.n, s.k, 1, {a.data(), s.k}, {b.data(), s.k, true}, 0, c.data(), s.n};
-    const auto time = [&](const GemmTuning& t) {
-      const Side side{"ventral", [&](int) { gpu::run_gemm<T, math>(Cuda::stream(), problem, t); }};
-      Runner runner(side, 1);
-      for (int i = 0; i < 5; ++i) runner.take_sample();
-      return summarize(runner.seconds()).median;
-    };
+    const auto time = [&](const GemmTuning& t) { return seconds_of([&] { gpu::run_gemm<T, math>(Cuda::stream(), problem, t); }); };
     const GemmTuning ruled = gpu::gemm_tuning<T, math>(s.m, s.n, s.k);
     const double ruled_seconds = time(ruled);
     GemmTuning best = ruled;

@@ -17,4 +17,9 @@ VENTRAL_FOR_ALL(conv2d_forward_fused)
 VENTRAL_FOR_ALL(conv2d_backward_fused)
 VENTRAL_FOR_ALL(add_channel_bias)
 
+// for those who sweep the tuning
+VENTRAL_FOR_ALL(conv2d_forward_tuned)
+VENTRAL_FOR_ALL(conv2d_backward_input_tuned)
+VENTRAL_FOR_ALL(conv2d_backward_weight_tuned)
+
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE
