@@ -132,7 +132,13 @@ struct ShareOfMean {
   /// The same for outputs [first, first + n) of a row, given dy.
   template <int kernel, int stride, int n>
   VENTRAL_DEVICE void divide(const KnownSizes& s, int row, int first, Compute<T> (&given)[n]) const {
-    const int down = counted_cells<kernel>(row * stride - s.above, s.height, s.below, count_include_pad);
+    const int top = row * stride - s.above, left = std::max(first, 0) * stride - s.left, last = (std::min(first + n, s.columns) - 1) * stride - s.left;
+    if (top >= 0 && top + kernel <= s.height && left >= 0 && last + kernel <= s.width) {  // whole windows: the compiler knows their size
+      VENTRAL_DEVICE_UNROLL
+      for (int k = 0; k < n; ++k) given[k] /= static_cast<Compute<T>>(kernel * kernel);
+      return;
+    }
+    const int down = counted_cells<kernel>(top, s.height, s.below, count_include_pad);
     VENTRAL_DEVICE_UNROLL
     for (int k = 0; k < n; ++k) {
       const int across = counted_cells<kernel>((first + k) * stride - s.left, s.width, s.right, count_include_pad);

@@ -8,10 +8,10 @@
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE::detail {
 
 /// A square window without dilation. A thread makes `run` numbers in a row: 16 bytes, where everything is aligned for them (the padding on the left must be
-/// known then, too), or one, with any padding.
-template <int kernel_, int stride_, int run_, int left_ = 0>
+/// known then, too), or one, with any padding, but for `lines` rows of outputs, so that neighbours still write side by side, and a thread reads few rows twice.
+template <int kernel_, int stride_, int run_, int left_ = 0, int lines_ = 1>
 struct KnownWindow {
-  static constexpr int kernel = kernel_, stride = stride_, run = run_, left = left_;
+  static constexpr int kernel = kernel_, stride = stride_, run = run_, left = left_, lines = lines_;
   static constexpr bool packed = run > 1;
 
   static bool is(const WindowPlan& p) {
@@ -27,7 +27,7 @@ bool with_known_window(const WindowPlan& plan, bool packs, const F& f) {
   const auto try_each = [&](auto... window) { return (... || (decltype(window)::is(plan) && f(window))); };
   if constexpr (sizeof(Compute<T>) > 4) return false;  // double is for checks, not for speed
   else if (packs && try_each(KnownWindow<2, 2, run>{}, KnownWindow<3, 2, run>{}, KnownWindow<3, 2, run, 1>{}, KnownWindow<3, 1, run, 1>{})) return true;
-  else return try_each(KnownWindow<2, 2, 1>{}, KnownWindow<3, 2, 1>{}, KnownWindow<3, 1, 1>{});
+  else return try_each(KnownWindow<2, 2, 1, 0, 4>{}, KnownWindow<3, 2, 1, 0, 4>{}, KnownWindow<3, 1, 1, 0, 4>{});
 }
 
 /// The sizes of a launch: `lines` x `across` threads for each of the planes.
@@ -67,52 +67,62 @@ VENTRAL_DEVICE void load_cells(const T* row, int left, int width, Compute<T> out
     if (packs == 0 || e < first || e >= last) cell[e] = is_inside(left + e, width) ? load(row + left + e) : outside;
 }
 
-/// A thread for each run of outputs. Cells that windows of a run share are read once, 16 bytes at a time.
+/// A thread for each run of outputs, or column of some. Cells that its windows share are read once, those of runs 16 bytes at a time.
 template <class Window, class Fold, class T>
 VENTRAL_KERNEL void pool_window_forward_kernel(KnownSizes s, bool count_include_pad, const T* x, T* y, std::int32_t* winners, Fold fold) {
-  constexpr int kernel = Window::kernel, stride = Window::stride, run = Window::run, cells = (run - 1) * stride + kernel;
+  constexpr int kernel = Window::kernel, stride = Window::stride, run = Window::run, lines = Window::lines, cells = (run - 1) * stride + kernel;
   const int thread = static_cast<int>(first_element());
   if (thread >= s.threads) return;
   const Division line(thread, s.across), plane(line.quotient, s.lines);
-  const int top = plane.rest * stride - s.above, left = line.rest * run * stride - (Window::packed ? Window::left : s.left);
+  const int first = plane.rest * lines, top = first * stride - s.above, left = line.rest * run * stride - (Window::packed ? Window::left : s.left);
   const T* const from = x + plane.quotient * s.height * s.width;
 
-  Fold found[run];
+  Fold found[lines][run];
   VENTRAL_DEVICE_UNROLL
-  for (int o = 0; o < run; ++o) {
-    found[o] = fold;
-    found[o].start(std::max(0, top) * s.width + std::max(0, left + o * stride));
-  }
+  for (int l = 0; l < lines; ++l)
+    VENTRAL_DEVICE_UNROLL
+    for (int o = 0; o < run; ++o) {
+      found[l][o] = fold;
+      found[l][o].start(std::max(0, top + l * stride) * s.width + std::max(0, left + o * stride));
+    }
   VENTRAL_DEVICE_UNROLL
-  for (int a = 0; a < kernel; ++a) {
+  for (int a = 0; a < (lines - 1) * stride + kernel; ++a) {
     if (!is_inside(top + a, s.height)) continue;
     Compute<T> cell[cells];
     load_cells<Window>(from + (top + a) * s.width, left, s.width, Fold::outside, cell);
     VENTRAL_DEVICE_UNROLL
-    for (int o = 0; o < run; ++o)
+    for (int l = 0; l < lines; ++l) {
+      if (a < l * stride || a >= l * stride + kernel) continue;
       VENTRAL_DEVICE_UNROLL
-      for (int b = 0; b < kernel; ++b) found[o].take(cell[o * stride + b], (top + a) * s.width + left + o * stride + b);
+      for (int o = 0; o < run; ++o)
+        VENTRAL_DEVICE_UNROLL
+        for (int b = 0; b < kernel; ++b) found[l][o].take(cell[o * stride + b], (top + a) * s.width + left + o * stride + b);
+    }
   }
 
-  Pack<T, run> values;
-  const bool whole = top >= 0 && top + kernel <= s.height && left >= 0 && left + cells <= s.width;
-  const int down = counted_cells<kernel>(top, s.height, s.below, count_include_pad);
   VENTRAL_DEVICE_UNROLL
-  for (int o = 0; o < run; ++o) {
-    const int across = counted_cells<kernel>(left + o * stride, s.width, s.right, count_include_pad);
-    store(&values.v[o], whole ? found[o].value(kernel * kernel) : found[o].value(down * across));
-  }
-  const int at = thread * run;  // lines are whole runs
-  store_pack<run>(y + at, values);
-  if constexpr (Fold::wins) {
-    constexpr int together = run < 4 ? run : 4;
-    if (!winners) return;
+  for (int l = 0; l < lines; ++l) {
+    if (lines > 1 && first + l >= s.rows) return;
+    Pack<T, run> values;
+    const int above = top + l * stride, down = counted_cells<kernel>(above, s.height, s.below, count_include_pad);
+    const bool whole = above >= 0 && above + kernel <= s.height && left >= 0 && left + cells <= s.width;
     VENTRAL_DEVICE_UNROLL
-    for (int o = 0; o < run; o += together) {
-      Pack<std::int32_t, together> places;
+    for (int o = 0; o < run; ++o) {
+      const int across = counted_cells<kernel>(left + o * stride, s.width, s.right, count_include_pad);
+      store(&values.v[o], whole ? found[l][o].value(kernel * kernel) : found[l][o].value(down * across));
+    }
+    const int at = (plane.quotient * s.rows + first + l) * s.columns + line.rest * run;
+    store_pack<run>(y + at, values);
+    if constexpr (Fold::wins) {
+      constexpr int together = run < 4 ? run : 4;
+      if (!winners) continue;
       VENTRAL_DEVICE_UNROLL
-      for (int l = 0; l < together; ++l) places.v[l] = found[o + l].where;
-      store_pack<together>(winners + at + o, places);
+      for (int o = 0; o < run; o += together) {
+        Pack<std::int32_t, together> places;
+        VENTRAL_DEVICE_UNROLL
+        for (int i = 0; i < together; ++i) places.v[i] = found[l][o + i].where;
+        store_pack<together>(winners + at + o, places);
+      }
     }
   }
 }
@@ -145,49 +155,50 @@ VENTRAL_DEVICE void load_shares(const Share& share, const KnownSizes& s, int row
   }
 }
 
-/// A thread for the gradients of `stride` rows and of as many columns as a run of outputs begins, or of one column: adds the shares of the windows that cover
-/// each, in the order of the outputs. Which these are is known beforehand: the rows begin where a window does.
+/// A thread for the gradients of `stride` rows and of as many columns as a run of outputs begins, or of one column and `lines` times as many rows: adds the
+/// shares of the windows that cover each, in the order of the outputs. Which these are is known beforehand: the rows begin where a window does.
 template <class Window, class Share, class T>
 VENTRAL_KERNEL void pool_window_backward_kernel(KnownSizes s, Share share, T* dx) {
   using C = Compute<T>;
-  constexpr int kernel = Window::kernel, stride = Window::stride, run = Window::run, wide = Window::packed ? run * stride : 1;
+  constexpr int kernel = Window::kernel, stride = Window::stride, run = Window::run, lines = Window::lines, wide = Window::packed ? run * stride : 1;
+  constexpr int high = lines * stride;
   constexpr int over = (kernel - 1) / stride;  // rows of outputs before the one that begins here, whose windows reach here
   constexpr int lead = Window::packed ? (kernel - Window::left + stride - 1) / stride - 1 : over;             // the same for columns
   constexpr int outputs = lead + 1 + (Window::packed ? (wide - 1 + Window::left) / stride : 0);
   const int thread = static_cast<int>(first_element());
   if (thread >= s.threads) return;
   const Division line(thread, s.across), plane(line.quotient, s.lines);
-  const int top = plane.rest * stride - s.above, left = line.rest * wide, beyond = Window::packed ? Window::left : (left + s.left) % stride;
+  const int top = plane.rest * high - s.above, left = line.rest * wide, beyond = Window::packed ? Window::left : (left + s.left) % stride;
   const int first = (Window::packed ? line.rest * run : (left + s.left) / stride) - lead;
 
-  C sum[stride][wide];
+  C sum[high][wide];
   VENTRAL_DEVICE_UNROLL
-  for (int a = 0; a < stride; ++a)
+  for (int a = 0; a < high; ++a)
     VENTRAL_DEVICE_UNROLL
     for (int e = 0; e < wide; ++e) sum[a][e] = C(0);
   VENTRAL_DEVICE_UNROLL
-  for (int b = -over; b <= 0; ++b) {
-    const int row = plane.rest + b;
+  for (int b = -over; b < lines; ++b) {
+    const int row = plane.rest * lines + b;
     if (!is_inside(row, s.rows)) continue;
     C given[outputs];
     int winner[outputs];
     load_shares<run, lead>(share, s, (plane.quotient * s.rows + row) * s.columns, first, given, winner);
     share.template divide<kernel, stride>(s, row, first, given);
     VENTRAL_DEVICE_UNROLL
-    for (int a = 0; a < stride; ++a)
+    for (int a = 0; a < high; ++a)
       VENTRAL_DEVICE_UNROLL
       for (int e = 0; e < wide; ++e)
         VENTRAL_DEVICE_UNROLL
         for (int k = 0; k < outputs; ++k) {
           const int down = a - b * stride, across = e + beyond - (k - lead) * stride;  // the cell's place in the window
-          if (down >= kernel || across < 0 || across >= kernel) continue;
+          if (down < 0 || down >= kernel || across < 0 || across >= kernel) continue;
           if constexpr (Share::wins) sum[a][e] += winner[k] == (top + a) * s.width + left + e ? given[k] : C(0);
           else sum[a][e] += given[k];
         }
   }
 
   VENTRAL_DEVICE_UNROLL
-  for (int a = 0; a < stride; ++a) {
+  for (int a = 0; a < high; ++a) {
     if (!is_inside(top + a, s.height)) continue;
     T* const to = dx + (plane.quotient * s.height + top + a) * s.width + left;
     VENTRAL_DEVICE_UNROLL
@@ -208,7 +219,7 @@ bool pool_window_forward(Stream stream, const char* kernel, const WindowPlan& pl
   const bool packs = plan.w.in % width == 0 && plan.w.out % width == 0 && packs_fit<width>(x.data, y.data) && packs_fit<4>(winners);
   return with_known_window<T>(plan, packs, [&](auto window) {
     using Window = decltype(window);
-    const KnownSizes s(plan, y.shape[0] * y.shape[1], plan.h.out, plan.w.out / Window::run);
+    const KnownSizes s(plan, y.shape[0] * y.shape[1], (plan.h.out + Window::lines - 1) / Window::lines, plan.w.out / Window::run);
     launch(stream, {.kernel = kernel, .blocks = blocks_for(s.threads), .shape = x.shape}, pool_window_forward_kernel<Window, Fold, T>, s, count_include_pad,
            x.data, y.data, winners, fold);
     return true;
@@ -222,8 +233,8 @@ bool pool_window_backward(Stream stream, const char* kernel, const WindowPlan& p
   const Index planes = dx.shape[0] * dx.shape[1];
   return with_known_window<T>(plan, packs, [&](auto window) {
     using Window = decltype(window);
-    constexpr int wide = Window::packed ? Window::run * Window::stride : 1;
-    const Index lines = (plan.h.in + plan.h.before + Window::stride - 1) / Window::stride, across = (plan.w.in + wide - 1) / wide;
+    constexpr int wide = Window::packed ? Window::run * Window::stride : 1, high = Window::lines * Window::stride;
+    const Index lines = (plan.h.in + plan.h.before + high - 1) / high, across = (plan.w.in + wide - 1) / wide;
     if (planes * lines * across > Index{1} << 30) return false;
     const KnownSizes s(plan, planes, lines, across);
     launch(stream, {.kernel = kernel, .blocks = blocks_for(s.threads), .shape = dx.shape}, pool_window_backward_kernel<Window, Share, T>, s, share, dx.data);
