@@ -7,6 +7,7 @@
 #include "cuda/conv2d_places.hpp"
 #include "cuda/data.hpp"
 #include "cuda/sweep.hpp"
+#include "support/layer_contender.hpp"
 #include "ventral/cuda/conv2d.cuh"
 
 // The kernels are those of the library.
