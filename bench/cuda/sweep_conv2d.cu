@@ -72,12 +72,9 @@ void sweep(const Place& p, Part part, Math math, const std::string& only) {
       if (part == Part::weights) gpu::conv2d_backward_weight_tuned<T>(Cuda::stream(), t, plan, p.groups, x, y, w, nullptr);
     });
   };
-  const double ruled = time({});
-  ConvTuning best;
-  double least = ruled;
-  for (const ConvTuning& t : candidates(p, part, sizeof(T) == 4 && math == Math::exact))
-    if (const double seconds = time(t); seconds < least) least = seconds, best = t;
-  std::printf("  %s: %s,  // %.2f us; the rule's %.2f us, %.2fx\n", name.c_str(), text(best).c_str(), least * 1e6, ruled * 1e6, ruled / least);
+  const Swept<ConvTuning> found({}, candidates(p, part, sizeof(T) == 4 && math == Math::exact), time);
+  std::printf("  %s: %s,  // %.2f us; the rule's %.2f us, %.2fx\n", name.c_str(), text(found.best).c_str(), found.least * 1e6, found.ruled * 1e6,
+              found.ruled / found.least);
   std::fflush(stdout);
 }
 
@@ -88,10 +85,7 @@ void sweep(const Place& p, Part part, Math math, const std::string& only) {
 int main(int argc, char** argv) {
   using namespace bench::device;
   const std::string only = argc > 1 ? argv[1] : "";
-  if (const auto device = gpu::device_status(); !device.usable) return std::printf("sweep_conv2d: skipped, %s\n", device.text.c_str()), 0;
-  try {
-    const gpu::OwnStream stream;
-    const gpu::UseStream use(stream);
+  return run_sweep("sweep_conv2d", [&] {
     for (const auto part : {bench::Part::forward, bench::Part::data, bench::Part::weights})
       for (const Place& place : places) {
         sweep<float>(place, part, Math::exact, only);
@@ -100,7 +94,5 @@ int main(int argc, char** argv) {
         sweep<float>(place, part, Math::tf32, only);
         sweep<bfloat16>(place, part, Math::exact, only);
       }
-  } catch (const std::exception& e) {
-    return std::fprintf(stderr, "%s\n", e.what()), 1;
-  }
+  });
 }

@@ -47,13 +47,9 @@ void sweep(const char* name) {
     const gpu::GemmProblem<T> problem{s.m, s.n, s.k, 1, {a.data(), s.k}, {b.data(), s.k, true}, 0, c.data(), s.n};
     const auto time = [&](const GemmTuning& t) { return seconds_of([&] { gpu::run_gemm<T, math>(Cuda::stream(), problem, t); }); };
     const GemmTuning ruled = gpu::gemm_tuning<T, math>(s.m, s.n, s.k);
-    const double ruled_seconds = time(ruled);
-    GemmTuning best = ruled;
-    double least = ruled_seconds;
-    for (const GemmTuning& t : candidates<T, math>(s))
-      if (const double seconds = time(t); seconds < least) least = seconds, best = t;
+    const Swept<GemmTuning> found(ruled, candidates<T, math>(s), time);
     std::printf("  {%lld, %lld, %lld}: %s,  // %.2f us; the rule's %s %.2f us, %.2fx\n", static_cast<long long>(s.m), static_cast<long long>(s.n),
-                static_cast<long long>(s.k), text(best).c_str(), least * 1e6, text(ruled).c_str(), ruled_seconds * 1e6, ruled_seconds / least);
+                static_cast<long long>(s.k), text(found.best).c_str(), found.least * 1e6, text(ruled).c_str(), found.ruled * 1e6, found.ruled / found.least);
     std::fflush(stdout);
   }
 }
@@ -65,16 +61,11 @@ void sweep(const char* name) {
 int main(int argc, char** argv) {
   using namespace bench::device;
   const std::string only = argc > 1 ? argv[1] : "";
-  if (const auto device = gpu::device_status(); !device.usable) return std::printf("sweep_gemm: skipped, %s\n", device.text.c_str()), 0;
-  try {
-    const gpu::OwnStream stream;
-    const gpu::UseStream use(stream);
+  return run_sweep("sweep_gemm", [&] {
     const auto wanted = [&](const char* name) { return std::string(name).find(only) != std::string::npos; };
     if (wanted("float")) sweep<float, Math::exact>("float");
     if (wanted("float-tf32x3")) sweep<float, Math::tf32x3>("float-tf32x3");
     if (wanted("float-tf32")) sweep<float, Math::tf32>("float-tf32");
     if (wanted("bfloat16")) sweep<bfloat16, Math::exact>("bfloat16");
-  } catch (const std::exception& e) {
-    return std::fprintf(stderr, "%s\n", e.what()), 1;
-  }
+  });
 }
