@@ -2,6 +2,7 @@
 
 #include "support.hpp"
 #include "ventral/layers/activation.hpp"
+#include "window_lines.hpp"
 
 using namespace ventral;
 
@@ -15,25 +16,14 @@ struct Reference {
 Reference reference(const Conv2dOptions& o, const WindowPlan& p, const Tensor<double>& w, const Tensor<double>& b, const Tensor<double>& x,
                     const Tensor<double>& dy) {
   Reference r{Tensor<double>(dy.shape()), Tensor<double>(x.shape()), Tensor<double>(w.shape()), Tensor<double>({o.out})};
-  const Index channels = o.in / o.groups, outputs = o.out / o.groups;
-  for (Index n = 0; n < x.dim(0); ++n)
-    for (Index k = 0; k < o.out; ++k)
-      for (Index v = 0; v < p.h.out; ++v)
-        for (Index u = 0; u < p.w.out; ++u) {
-          const double slope = dy.at(n, k, v, u);
-          double sum = o.bias ? b[k] : 0;
-          r.db[k] += slope;
-          for (Index c = 0; c < channels; ++c)
-            for (Index i = 0; i < o.kernel.h; ++i)
-              for (Index j = 0; j < o.kernel.w; ++j) {
-                const Index row = p.h.origin(v) + i * o.dilation.h, column = p.w.origin(u) + j * o.dilation.w, channel = k / outputs * channels + c;
-                if (row < 0 || row >= p.h.in || column < 0 || column >= p.w.in) continue;
-                sum += w.at(k, c, i, j) * x.at(n, channel, row, column);
-                r.dx.at(n, channel, row, column) += w.at(k, c, i, j) * slope;
-                r.dw.at(k, c, i, j) += slope * x.at(n, channel, row, column);
-              }
-          r.y.at(n, k, v, u) = sum;
-        }
+  const Index plane = p.h.out * p.w.out;
+  for (Index e = 0; e < dy.size(); ++e) {
+    const Index output = e / plane % o.out;
+    r.db[output] += dy[e];
+    r.y[e] = o.bias ? b[output] : 0;
+  }
+  test::add_products(p, x.shape(), o.out, o.groups, x.data(), w.data(), r.y.data());
+  test::add_gradients(p, x.shape(), o.out, o.groups, x.data(), w.data(), dy.data(), r.dx.data(), r.dw.data());
   return r;
 }
 

@@ -4,6 +4,7 @@
 
 #include "helpers.hpp"
 #include "ventral/cpu/conv2d.hpp"
+#include "window_lines.hpp"
 
 // Convolution with 16 images in lanes: against plain loops in double, at every level of this processor, in both formats, over odd shapes.
 using namespace ventral;
@@ -50,24 +51,6 @@ Shape output_shape(const Setting& s) {
   return {s.x[0], s.out, p.h.out, p.w.out};
 }
 
-/// body(output, input) for the positions of every pair of an output and an input it sees, and of the weight between them.
-template <class Body>
-void each_tap(const Setting& s, Body body) {
-  const WindowPlan p = place(s.window, s.x[2], s.x[3], "test");
-  const Index channels = s.x[1] / s.groups, outputs = s.out / s.groups;
-  for (Index n = 0; n < s.x[0]; ++n)
-    for (Index o = 0; o < s.out; ++o)
-      for (Index v = 0; v < p.h.out; ++v)
-        for (Index u = 0; u < p.w.out; ++u)
-          for (Index c = 0; c < channels; ++c)
-            for (Index i = p.h.first_tap(v); i < p.h.last_tap(v); ++i)
-              for (Index j = p.w.first_tap(u); j < p.w.last_tap(u); ++j) {
-                const Index row = p.h.origin(v) + i * p.h.dilation, column = p.w.origin(u) + j * p.w.dilation, channel = o / outputs * channels + c;
-                body(((n * s.out + o) * p.h.out + v) * p.w.out + u, ((n * s.x[1] + channel) * s.x[2] + row) * s.x[3] + column,
-                     ((o * channels + c) * p.h.kernel + i) * p.w.kernel + j);
-              }
-}
-
 /// Multiples of 1/4: sums are exact, so that maxima tie and ReLU meets 0 in every precision alike.
 Tensor<float> quarters(Shape shape, std::uint64_t seed) {
   auto x = test::random_tensor<float>(shape, seed);
@@ -80,11 +63,12 @@ struct Reference {
   Tensor<double> y, dx, dw, db;
 
   Reference(const Setting& s, const Epilogue& e, const Tensor<double>& x, const Tensor<double>& w, const Tensor<double>& b, const Tensor<double>& dy) {
+    const WindowPlan plan = place(s.window, s.x[2], s.x[3], "test");
     const Shape before = output_shape(s);
     Tensor<double> z(before), d(before);
     const Index plane = before[2] * before[3];
     for (Index i = 0; i < z.size(); ++i) z[i] = b[i / plane % s.out];
-    each_tap(s, [&](Index o, Index i, Index k) { z[o] += w[k] * x[i]; });
+    test::add_products(plan, x.shape(), s.out, s.groups, x.data(), w.data(), z.data());
     y = Tensor<double>(dy.shape());
     const auto gate = [&](double v) { return e.relu ? std::max(v, 0.0) : v; };
     const auto slope = [&](double v) { return e.relu && v <= 0 ? 0.0 : 1.0; };
@@ -102,7 +86,7 @@ struct Reference {
         for (const Index k : of) y[i] += gate(z[k]) / 4, d[k] = dy[i] / 4 * slope(z[k]);
     }
     dx = Tensor<double>(x.shape()), dw = Tensor<double>(w.shape()), db = Tensor<double>(b.shape());
-    each_tap(s, [&](Index o, Index i, Index k) { dx[i] += w[k] * d[o], dw[k] += x[i] * d[o]; });
+    test::add_gradients(plan, x.shape(), s.out, s.groups, x.data(), w.data(), d.data(), dx.data(), dw.data());
     for (Index i = 0; i < d.size(); ++i) db[i / plane % s.out] += d[i];
   }
 };

@@ -1,5 +1,5 @@
 #include "support.hpp"
-#include "ventral/cuda/conv2d.cuh"
+#include "ventral/cuda/conv2d_library.cuh"
 #include "ventral/layers/conv2d.hpp"
 
 // The CUDA kernels of convolution one by one: each against the CPU twin in double, on shapes that fit no tile.

@@ -1,5 +1,6 @@
 #include "support.hpp"
-#include "ventral/cuda/kernels.cuh"
+#include "ventral/cuda.hpp"
+#include "ventral/cuda/conv2d_library.cuh"
 #include "ventral/ventral.hpp"
 
 // Convolutions and linear layers that do the work of the ReLU and pooling behind them, on CUDA tensors: the same bits as layer by layer.

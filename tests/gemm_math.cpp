@@ -1,5 +1,6 @@
-#include "support.hpp"
 #include "ventral/cuda/gemm.cuh"
+
+#include "gemm_product.hpp"
 
 // The math modes of float products: their errors against double, and what they do to numbers at the ends of float's range.
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
@@ -41,7 +42,7 @@ struct Factors {
       : a(test::random_tensor<float>({m, k}, 1, mean)), b(test::random_tensor<float>({k, n}, 2, mean)), c({m, n}) {
     for (Index i = 0; i < m; ++i)
       for (Index q = 0; q < k; ++q)
-        for (Index j = 0; j < n; ++j) c.at(i, j) += static_cast<double>(a.at(i, q)) * static_cast<double>(b.at(q, j));
+        for (Index j = 0; j < n; ++j) c.data()[i * n + j] += static_cast<double>(a.data()[i * k + q]) * static_cast<double>(b.data()[q * n + j]);
   }
 };
 

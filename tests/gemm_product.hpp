@@ -3,6 +3,18 @@
 #include "support.hpp"
 #include "ventral/cuda/gemm.cuh"
 
+// Compiled once, by gemm_product.cpp.
+namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
+#define TEST_PRODUCTS(extern_or_not)                                                                    \
+  extern_or_not template decltype(run_gemm<float, Math::exact>) run_gemm<float, Math::exact>;         \
+  extern_or_not template decltype(run_gemm<float, Math::tf32>) run_gemm<float, Math::tf32>;           \
+  extern_or_not template decltype(run_gemm<float, Math::tf32x3>) run_gemm<float, Math::tf32x3>;       \
+  extern_or_not template decltype(run_gemm<double, Math::exact>) run_gemm<double, Math::exact>;       \
+  extern_or_not template decltype(run_gemm<bfloat16, Math::exact>) run_gemm<bfloat16, Math::exact>;   \
+  extern_or_not template decltype(run_gemm<half, Math::exact>) run_gemm<half, Math::exact>;
+TEST_PRODUCTS(extern)
+}  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE
+
 namespace test::products {
 
 using namespace ventral;

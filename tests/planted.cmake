@@ -6,6 +6,9 @@ if(CMAKE_CXX_FLAGS MATCHES "fsanitize=[a-z,]*address")
   set(planted_build 1)
 elseif(CMAKE_CXX_FLAGS MATCHES "fsanitize=[a-z,]*thread")
   set(planted_build 2)
+elseif(aligned)
+  target_compile_options(ventral_planted PRIVATE ${aligned})
+  target_link_options(ventral_planted PRIVATE ${aligned})
 endif()
 
 # ventral_planted_bug(NAME then status and text for a plain build, for AddressSanitizer, for ThreadSanitizer); "-" for none.
@@ -33,5 +36,7 @@ ventral_planted_bug(dynamic_write 1 "past the end of shared array 'dynamic'" 1 "
 ventral_planted_bug(shared_read 1 "result: wrong" 1 "use-after-poison .*shared_read_kernel" 1 "result: wrong")
 ventral_planted_bug(global_write 1 "a write 0 bytes past the end of an array of 240 bytes" 1 "use-after-poison .*global_write_kernel" 1 "a write 0 bytes past the end of an array of 240 bytes")
 ventral_planted_bug(global_read 1 "result: wrong" 1 "use-after-poison .*global_read_kernel" 1 "result: wrong")
-ventral_planted_bug(misaligned - - 1 "misaligned address" - -)
+if(aligned)
+  ventral_planted_bug(misaligned 1 "misaligned address" - - - -)
+endif()
 ventral_planted_bug(use_after_free - - 1 "heap-use-after-free" 66 "heap-use-after-free")

@@ -4,6 +4,7 @@
 #include "helpers.hpp"
 #include "ventral/cpu/convert.hpp"
 #include "ventral/cpu/winograd.hpp"
+#include "window_lines.hpp"
 
 // Winograd convolution against plain loops in double: all formats, epilogues and gradients, over odd shapes.
 
@@ -48,59 +49,54 @@ const Problem problems[] = {
 };
 const Epilogue::Pool pools[] = {Epilogue::Pool::none, Epilogue::Pool::max, Epilogue::Pool::mean};
 
-/// Everything a convolution with an epilogue computes, in double, by its definition.
+/// What a convolution computes before its epilogue, in double, by its definition.
+struct Sums {
+  WindowPlan plan;
+  Tensor<double> x, w, y;
+
+  Sums(const Problem& p, const Tensor<float>& images, const Tensor<float>& filters, const Tensor<float>& b)
+      : plan(p.plan()), x(images.cast<double>()), w(filters.cast<double>()), y({p.images, p.outputs, plan.h.out, plan.w.out}) {
+    const Index pixels = plan.h.out * plan.w.out;
+    for (Index i = 0; i < y.size(); ++i) y[i] = static_cast<double>(b[i / pixels % p.outputs]);
+    test::add_products(plan, x.shape(), p.outputs, 1, x.data(), w.data(), y.data());
+  }
+};
+
+/// Everything a convolution with an epilogue computes, in double. Where rounding decides, which element is the largest or whether one is above 0, dy becomes 0.
 struct Reference {
   Tensor<double> y, dx, dw, db;
 
-  Reference(const Problem& p, const WindowPlan& plan, const Epilogue& e, const Tensor<float>& x, const Tensor<float>& w, const Tensor<float>& b,
-            const Tensor<float>& dy)
-      : y(dy.shape()), dx(x.shape()), dw(w.shape()), db(b.shape()) {
-    const Index size = e.pool == Epilogue::Pool::none ? 1 : 2, h = plan.h.out, v = plan.w.out;
-    Tensor<double> conv({p.images, p.outputs, h, v}), d(conv.shape());
-    each_tap(p, plan, [&](Index n, Index o, Index i, Index j, Index c, Index s, Index t, Index q, Index r) {
-      conv.at(n, o, i, j) += static_cast<double>(w.at(o, c, q, r)) * static_cast<double>(x.at(n, c, s, t));
-    });
-    for (Index n = 0; n < p.images; ++n)
-      for (Index o = 0; o < p.outputs; ++o)
+  Reference(const Sums& sums, const Epilogue& e, Tensor<float>& dy) : y(dy.shape()), dx(sums.x.shape()), dw(sums.w.shape()), db({dw.dim(0)}) {
+    const Index size = e.pool == Epilogue::Pool::none ? 1 : 2, count = size * size, outputs = dw.dim(0), h = sums.plan.h.out, v = sums.plan.w.out;
+    const double close = 1e-4 * std::sqrt(static_cast<double>(dw.size() / outputs));
+    Tensor<double> d(sums.y.shape());
+    for (Index n = 0; n < y.dim(0); ++n)
+      for (Index o = 0; o < outputs; ++o)
         for (Index i = 0; i < y.dim(2); ++i)
           for (Index j = 0; j < y.dim(3); ++j) {
-            const double slope = static_cast<double>(dy.at(n, o, i, j));
-            Index best = 0;
             double value[4] = {}, mean = 0;
-            for (Index k = 0; k < size * size; ++k) {
-              const double sum = conv.at(n, o, i * size + k / size, j * size + k % size) + static_cast<double>(b[o]);
+            Index best = 0;
+            bool doubtful = false;
+            for (Index k = 0; k < count; ++k) {
+              const double sum = sums.y.at(n, o, i * size + k / size, j * size + k % size);
               value[k] = e.relu ? std::max(0.0, sum) : sum;
-              mean += value[k] / static_cast<double>(size * size);
+              mean += value[k] / static_cast<double>(count);
               if (value[k] > value[best]) best = k;
+              if (e.relu && std::abs(sum) < close) doubtful = true;
             }
+            for (Index k = 0; k < count; ++k)
+              if (e.pool == Epilogue::Pool::max && k != best && (value[best] > 0 || !e.relu) && value[best] - value[k] < close) doubtful = true;
+            float& slope = dy.at(n, o, i, j);
+            if (doubtful) slope = 0;
             y.at(n, o, i, j) = e.pool == Epilogue::Pool::mean ? mean : value[best];
-            for (Index k = 0; k < size * size; ++k) {
+            for (Index k = 0; k < count; ++k) {
               const bool passes = e.pool != Epilogue::Pool::max || k == best;
               if (passes && !(e.relu && value[k] <= 0))
-                d.at(n, o, i * size + k / size, j * size + k % size) = e.pool == Epilogue::Pool::mean ? slope / 4 : slope;
+                d.at(n, o, i * size + k / size, j * size + k % size) = static_cast<double>(slope) / (e.pool == Epilogue::Pool::mean ? 4 : 1);
             }
           }
-    each_tap(p, plan, [&](Index n, Index o, Index i, Index j, Index c, Index s, Index t, Index q, Index r) {
-      dx.at(n, c, s, t) += static_cast<double>(w.at(o, c, q, r)) * d.at(n, o, i, j);
-      dw.at(o, c, q, r) += static_cast<double>(x.at(n, c, s, t)) * d.at(n, o, i, j);
-    });
-    for (Index n = 0; n < p.images; ++n)
-      for (Index o = 0; o < p.outputs; ++o)
-        for (Index i = 0; i < h * v; ++i) db[o] += d[(n * p.outputs + o) * h * v + i];
-  }
-
-  template <class Body>
-  static void each_tap(const Problem& p, const WindowPlan& plan, Body body) {
-    for (Index n = 0; n < p.images; ++n)
-      for (Index o = 0; o < p.outputs; ++o)
-        for (Index i = 0; i < plan.h.out; ++i)
-          for (Index j = 0; j < plan.w.out; ++j)
-            for (Index c = 0; c < p.channels; ++c)
-              for (Index q = 0; q < p.window; ++q)
-                for (Index r = 0; r < p.window; ++r) {
-                  const Index s = plan.h.origin(i) + q, t = plan.w.origin(j) + r;
-                  if (s >= 0 && s < p.height && t >= 0 && t < p.width) body(n, o, i, j, c, s, t, q, r);
-                }
+    test::add_gradients(sums.plan, dx.shape(), outputs, 1, sums.x.data(), sums.w.data(), d.data(), dx.data(), dw.data());
+    for (Index i = 0; i < d.size(); ++i) db[i / (h * v) % outputs] += d[i];
   }
 };
 
@@ -133,24 +129,33 @@ struct Choice {
   cpu::Winograd before = cpu::winograd();
 };
 
-/// A problem with its data and what must come out.
-struct Trial {
+/// A problem with its data.
+struct Data {
   Problem p;
-  Epilogue e;
   WindowPlan plan;
-  Tensor<float> x, w, b, dy;
+  Tensor<float> x, w, b;
+  Sums sums;
+
+  explicit Data(const Problem& problem)
+      : p(problem), plan(p.plan()), x(test::random_tensor<float>({p.images, p.channels, p.height, p.width}, 1)),
+        w(test::random_tensor<float>({p.outputs, p.channels, p.window, p.window}, 2)), b(test::random_tensor<float>({p.outputs}, 3)), sums(p, x, w, b) {}
+};
+
+/// The same with an epilogue, and what must come out.
+struct Trial {
+  const Data& data;
+  Epilogue e;
+  Tensor<float> dy;
   Reference reference;
 
-  Trial(const Problem& problem, const Epilogue& epilogue)
-      : p(problem), e(epilogue), plan(p.plan()), x(test::random_tensor<float>({p.images, p.channels, p.height, p.width}, 1)),
-        w(test::random_tensor<float>({p.outputs, p.channels, p.window, p.window}, 2)), b(test::random_tensor<float>({p.outputs}, 3)), dy(test::random_tensor<float>(y_shape(), 4)),
-        reference(p, plan, e, x, w, b, dy) {}
+  Trial(const Data& of, const Epilogue& epilogue) : data(of), e(epilogue), dy(test::random_tensor<float>(y_shape(), 4)), reference(data.sums, e, dy) {}
   Shape y_shape() const {
     const Index size = e.pool == Epilogue::Pool::none ? 1 : 2;
-    return {p.images, p.outputs, plan.h.out / size, plan.w.out / size};
+    return {data.p.images, data.p.outputs, data.plan.h.out / size, data.plan.w.out / size};
   }
 
   void check(Format in, Format out) const {
+    const auto& [p, plan, x, w, b, sums] = data;
     const std::string what = concat(p.images, "x", p.channels, "x", p.height, "x", p.width, " to ", p.outputs, ", window ", p.window, ", relu ", e.relu, ", pool ",
                                     static_cast<int>(e.pool), ", ", to_string(in), " to ", to_string(out));
     CAPTURE(what);
@@ -175,13 +180,14 @@ struct Trial {
 }  // namespace
 
 TEST_CASE("winograd: results and gradients, all formats and epilogues") {
-  for (const Problem& p : problems)
+  for (const Problem& p : problems) {
+    const Data data(p);
+    const WindowPlan& plan = data.plan;
     for (const bool relu : {false, true})
       for (const auto pool : pools) {
-        const WindowPlan plan = p.plan();
         if (pool != Epilogue::Pool::none && (plan.h.out < 2 || plan.w.out < 2)) continue;
         if (p.channels > 100 && !(relu && pool == Epilogue::Pool::max)) continue;  // the largest take long
-        const Trial trial(p, {relu, pool, {}});
+        const Trial trial(data, {relu, pool, {}});
         for (const auto choice : {cpu::Winograd::f4, cpu::Winograd::f2}) {
           if (choice == cpu::Winograd::f2 && p.window == 5) continue;
           const Choice use(choice);
@@ -192,6 +198,7 @@ TEST_CASE("winograd: results and gradients, all formats and epilogues") {
           else trial.check(Format::blocks, Format::rows);
         }
       }
+  }
 }
 
 TEST_CASE("winograd: gradients that are not wanted, and empty tensors") {
@@ -302,11 +309,9 @@ TEST_CASE("winograd: rounding error against double") {
   for (const Index channels : {32, 128})
     for (const Index window : {3, 5}) {
       const Problem p{1, channels, 8, 8, 8, window / 2, window};
-      const Shape y_shape{1, p.outputs, 8, 8};
-      const auto x = test::random_tensor<float>({1, channels, 8, 8}, 1), w = test::random_tensor<float>({p.outputs, channels, window, window}, 2),
-                 dy = test::random_tensor<float>(y_shape, 3);
-      Tensor<float> b({p.outputs}), y(y_shape);
-      const Reference reference(p, p.plan(), {}, x, w, b, dy);
+      const auto x = test::random_tensor<float>({1, channels, 8, 8}, 1), w = test::random_tensor<float>({p.outputs, channels, window, window}, 2);
+      Tensor<float> b({p.outputs}), y({1, p.outputs, 8, 8});
+      const Sums reference(p, x, w, b);
       for (const auto choice : {cpu::Winograd::f2, cpu::Winograd::f4}) {
         if (choice == cpu::Winograd::f2 && window == 5) continue;
         const Choice use(choice);

@@ -8,15 +8,7 @@
 #include "cuda/data.hpp"
 #include "cuda/sweep.hpp"
 #include "support/layer_contender.hpp"
-#include "ventral/cuda/conv2d.cuh"
-
-// The kernels are those of the library.
-namespace ventral::inline v0::cuda::device {
-#define BENCH_ELSEWHERE(f) extern template decltype(f<float>) f<float>; extern template decltype(f<bfloat16>) f<bfloat16>;
-BENCH_ELSEWHERE(conv2d_forward_tuned)
-BENCH_ELSEWHERE(conv2d_backward_input_tuned)
-BENCH_ELSEWHERE(conv2d_backward_weight_tuned)
-}  // namespace ventral::inline v0::cuda::device
+#include "ventral/cuda/conv2d_library.cuh"
 
 namespace bench::device {
 

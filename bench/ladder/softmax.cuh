@@ -86,7 +86,7 @@ inline void softmax_online(Stream stream, const Softmax& p) { launch(stream, sof
 template <int each>
 VENTRAL_BOUNDED_KERNEL(256) void softmax_registers_kernel(Softmax p) {
   const Index row = first_element() / 32, lane = threadIdx.x % 32, n = (p.classes - lane + 31) / 32;  // numbers of this lane: lane, lane + 32, ...
-  if (row >= p.rows) return;
+  if (row >= p.rows || p.classes == 0) return;
   const float* const x = p.x + row * p.classes + lane;
   float* const y = p.y + row * p.classes + lane;
   float kept[each], largest = lowest, sum = 0;

@@ -61,6 +61,7 @@ void add_tensors(Stream stream, In<T> a, In<T> b, Out<T> y) {
 /// Copies `part` [N,P,...] into channels [channel, channel + P) of `whole` [N,C,...]. Reads and writes each element of the part once.
 template <class T>
 void insert_channels(Stream stream, In<T> part, Index channel, Out<T> whole) {
+  if (part.shape.size() == 0) return;
   const Index plane = part.shape.product(2, part.shape.rank()), from = part.shape[1] * plane, to = whole.shape[1] * plane;
   detail::copy_rows_packed<T>(stream, "insert_channels", part.shape, part.shape[0], from, {part.data, from}, {whole.data + channel * plane, to});
 }
@@ -68,6 +69,7 @@ void insert_channels(Stream stream, In<T> part, Index channel, Out<T> whole) {
 /// Copies channels [channel, channel + P) of `whole` [N,C,...] into `part` [N,P,...]: the gradient of insert_channels.
 template <class T>
 void extract_channels(Stream stream, In<T> whole, Index channel, Out<T> part) {
+  if (part.shape.size() == 0) return;
   const Index plane = part.shape.product(2, part.shape.rank()), from = whole.shape[1] * plane, to = part.shape[1] * plane;
   detail::copy_rows_packed<T>(stream, "extract_channels", part.shape, part.shape[0], to, {whole.data + channel * plane, from}, {part.data, to});
 }

@@ -48,9 +48,9 @@
 #error "ventral's kernels are compiled by nvcc, or by any C++20 compiler for the emulator: link ventral::cuda, ventral::cuda_headers or ventral::cuda_emulated"
 #endif
 
-/// A launcher that is no template. Libraries of kernels keep it, though they do not call it.
+/// A launcher that is no template. Libraries of kernels keep it, though they do not call it (a constructor that is inline and used clang leaves out).
 #if defined(VENTRAL_CUDA_LIBRARY)
-#define VENTRAL_CUDA_FUNCTION inline __attribute__((used))
+#define VENTRAL_CUDA_FUNCTION __attribute__((weak))
 #else
 #define VENTRAL_CUDA_FUNCTION inline
 #endif
