@@ -138,8 +138,9 @@ TEST_CASE("fused networks: fewer kernels run, and less memory is kept") {
 }
 
 TEST_CASE("fused networks: gradients, by finite differences") {
-  auto net = network<double>(false, Conv2d<double, Cuda>({.in = 2, .out = 3, .kernel = 3, .padding = 1}), ReLU<double, Cuda>(), MaxPool2d<double, Cuda>({.kernel = 2}),
-                             Conv2d<double, Cuda>({.in = 3, .out = 4, .kernel = 2}), MaxPool2d<double, Cuda>({.kernel = 2}), ReLU<double, Cuda>(), Flatten<double, Cuda>(),
-                             Linear<double, Cuda>({.in = 4, .out = 5}), ReLU<double, Cuda>(), Linear<double, Cuda>({.in = 5, .out = 3}));
-  test::check_gradient(net, test::random_tensor<double>({2, 2, 9, 7}, 5).to<Cuda>());
+  auto net = network<double>(false, Conv2d<double, Cuda>({.in = 2, .out = 4, .kernel = 3, .padding = 1}), ReLU<double, Cuda>(), MaxPool2d<double, Cuda>({.kernel = 2}),
+                             Conv2d<double, Cuda>({.in = 4, .out = 4, .kernel = 2, .groups = 2, .bias = false}), MaxPool2d<double, Cuda>({.kernel = 2}), ReLU<double, Cuda>(),
+                             Conv2d<double, Cuda>({.in = 4, .out = 5, .kernel = 1}), ReLU<double, Cuda>(), MaxPool2d<double, Cuda>({.kernel = {2, 1}, .stride = 1}),
+                             Flatten<double, Cuda>(), Linear<double, Cuda>({.in = 5, .out = 5}), ReLU<double, Cuda>(), Linear<double, Cuda>({.in = 5, .out = 3}));
+  test::check_gradient(net, test::random_tensor<double>({2, 2, 11, 9}, 5).to<Cuda>());
 }

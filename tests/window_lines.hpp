@@ -11,22 +11,26 @@ struct WindowLine {
   ventral::Index output, input, weight, count, apart;
 };
 
-/// body(line) for every line of every window that meets the image.
+/// body(line) for every line of every window that meets the image. Which taps do is tried here, not asked of WindowAxis, which the layers ask.
 template <class Body>
 void each_window_line(const ventral::WindowPlan& plan, const ventral::Shape& x, ventral::Index outputs, ventral::Index groups, Body body) {
   using ventral::Index;
-  const Index channels = x[1] / groups, per_group = outputs / groups;
-  WindowLine line{0, 0, 0, 0, plan.w.dilation};
+  const Index channels = x[1] / groups, per_group = outputs / groups, height = x[2], width = x[3], step = plan.w.dilation;
+  WindowLine line{0, 0, 0, 0, step};
   for (Index n = 0; n < x[0]; ++n)
     for (Index o = 0; o < outputs; ++o)
       for (Index v = 0; v < plan.h.out; ++v)
         for (Index u = 0; u < plan.w.out; ++u, ++line.output) {
-          const Index first = plan.w.first_tap(u);
-          line.count = plan.w.last_tap(u) - first;
+          const Index left = plan.w.origin(u);
+          Index first = 0, last = plan.w.kernel;
+          while (first < last && left + first * step < 0) ++first;
+          while (first < last && left + (last - 1) * step >= width) --last;
+          line.count = last - first;
           for (Index c = 0; c < channels && line.count > 0; ++c)
-            for (Index i = plan.h.first_tap(v); i < plan.h.last_tap(v); ++i) {
-              const Index row = plan.h.origin(v) + i * plan.h.dilation, column = plan.w.origin(u) + first * plan.w.dilation;
-              line.input = ((n * x[1] + o / per_group * channels + c) * x[2] + row) * x[3] + column;
+            for (Index i = 0; i < plan.h.kernel; ++i) {
+              const Index row = plan.h.origin(v) + i * plan.h.dilation;
+              if (row < 0 || row >= height) continue;
+              line.input = ((n * x[1] + o / per_group * channels + c) * height + row) * width + left + first * step;
               line.weight = ((o * channels + c) * plan.h.kernel + i) * plan.w.kernel + first;
               body(line);
             }
