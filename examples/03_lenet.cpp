@@ -1,5 +1,5 @@
 // LeNet-5 on handwritten digits: train, test, save, load, classify a picture, and look inside.
-//   03_lenet [--data DIR] [--model lenet5|lecun|modern] [--epochs 10] [--augment] [--capture] [--stream] [--out DIR] [--device cpu|cuda|auto]
+//   03_lenet [--data DIR] [--model lenet5|lecun|modern] [--epochs 10] [--augment] [--capture] [--persistent] [--stream] [--out DIR] [--device cpu|cuda|auto]
 //   03_lenet --load DIR/lenet.safetensors --classify digit.png
 #include <algorithm>
 #include <cstdio>
@@ -21,7 +21,7 @@ struct Settings {
   int epochs = 10, batch = 32, train = 0, test = 0;
   double rate = 0.03, decay = 1e-3;
   std::uint64_t seed = 1;
-  bool augment = false, validate = false, capture = false, stream = false;
+  bool augment = false, validate = false, capture = false, persistent = false, stream = false;
 };
 
 template <class Space>
@@ -38,7 +38,7 @@ void train(Sequential<float, Space>& net, const Settings& s, const Dataset& data
   const ImageSource<float> source(data, digit_pixels, s.augment ? distortion(s.model == "modern") : nullptr), validation(held_out, digit_pixels);
   SGD<float, Space> optimizer(net.parameters(), {.rate = s.rate, .momentum = 0.9, .weight_decay = s.decay, .nesterov = true});
   const Index steps = training_steps(data.size(), s.batch, s.epochs);
-  TrainingOptions options{.epochs = s.epochs, .batch = s.batch, .seed = s.seed, .schedule = warm_up(steps / 20, CosineRate{.rate = s.rate, .steps = steps - steps / 20}), .capture = s.capture, .stream = s.stream};
+  TrainingOptions options{.epochs = s.epochs, .batch = s.batch, .seed = s.seed, .schedule = warm_up(steps / 20, CosineRate{.rate = s.rate, .steps = steps - steps / 20}), .capture = s.capture, .stream = s.stream, .persistent = s.persistent};
   if (held_out.size() > 0) {
     options.on_epoch = [&](const EpochReport&) {
       const Evaluation found = evaluate(net, validation);
@@ -96,6 +96,7 @@ int example(int argc, char** argv) {
   options.add("batch", s.batch, "images in a step").add("rate", s.rate, "learning rate").add("decay", s.decay, "weight decay").add("seed", s.seed, "of weights, order and distortions");
   options.add("augment", s.augment, "distort the training images (mildly for modern)").add("validate", s.validate, "hold out 5,000 training images, show them after each epoch, and do not test");
   options.add("capture", s.capture, "on a GPU: all images in its memory, and each step as one CUDA graph");
+  options.add("persistent", s.persistent, "with --capture: one kernel takes an image through the whole network and back");
   options.add("stream", s.stream, "on a GPU: a thread brings the next images while it works; with --capture, images are not all kept there, and may be distorted");
   options.add("device", s.device, "cpu, cuda, or auto: the GPU if there is one").add("train", s.train, "use only so many training images; 0: all").add("test", s.test, "the same for testing");
   options.add("out", s.out, "folder for weights and pictures");

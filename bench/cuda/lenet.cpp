@@ -1,5 +1,6 @@
 // Training steps of LeNet-5 (forward, loss, backward, SGD with momentum) on the GPU; the reference is the same on the CPU, and of captured steps the same
-// steps queued one by one. Images are in the memory of each; or on the GPU as bytes, or streamed to it: the reference is then a captured step on floats there.
+// steps queued one by one. Images are in the memory of each; or on the GPU as bytes, or streamed to it: the reference is then a captured step on floats there,
+// as it is of steps by the kernel that stays on the device.
 // Both sides start from the same weights, and their first losses must agree before anything is timed.
 #include "ventral/models/lenet.hpp"
 
@@ -69,11 +70,12 @@ Dataset random_digits(Index n) {
 }
 
 enum class Images { floats, bytes, streamed };
+enum class By { graph, persistent_kernel };
 
-/// The same steps as one CUDA graph each, on data that stay on the device, or are streamed to it.
+/// The same steps as one CUDA graph each, or many by one kernel, on data that stay on the device, or are streamed to it.
 class Captured {
  public:
-  Captured(Index batch, Images images)
+  explicit Captured(Index batch, Images images = Images::floats, By by = By::graph)
       : net_(lenet5<float, Cuda>({.seed = 7})),
         optimizer_(net_.parameters(), {.rate = rate_of_check, .momentum = 0.9}),
         digits_(random_digits(batch_count * batch)),
@@ -82,8 +84,9 @@ class Captured {
         data_(images == Images::floats ? Data::of(source_) : Data::bytes_of(source_)) {
     std::iota(order_.begin(), order_.end(), Index{0});
     if (images == Images::streamed) streamed_.emplace(source_, batch);
-    step_.emplace(net_, loss_, optimizer_, streamed_ ? streamed_->data() : data_, CaptureOptions{.batch = batch});
+    step_.emplace(net_, loss_, optimizer_, streamed_ ? streamed_->data() : data_, CaptureOptions{.batch = batch, .persistent = by == By::persistent_kernel});
   }
+  void epoch() { step_->run(batch_count); }
   void step() {
     if (streamed_ && streamed_->next() == 0) {
       streamed_->start(order_);
@@ -148,7 +151,7 @@ int main(int argc, char** argv) {
       return c;
     });
     program.add(concat("train-captured/b", batch), {.items = static_cast<double>(batch)}, [=] {
-      const auto captured = std::make_shared<Captured>(batch, Images::floats);
+      const auto captured = std::make_shared<Captured>(batch);
       captured->check();
       const auto plain = std::make_shared<Training<Cuda>>(batch);
       plain->set_rate(rate_of_timing);
@@ -160,7 +163,7 @@ int main(int argc, char** argv) {
     });
     for (const Images images : {Images::bytes, Images::streamed}) {
       program.add(concat(images == Images::bytes ? "train-captured-bytes/b" : "train-captured-streamed/b", batch), {.items = static_cast<double>(batch)}, [=] {
-        const auto captured = std::make_shared<Captured>(batch, images), resident = std::make_shared<Captured>(batch, Images::floats);
+        const auto captured = std::make_shared<Captured>(batch, images), resident = std::make_shared<Captured>(batch);
         captured->check(), resident->check();
         Contest c;
         c.sets = batch_count;
@@ -169,6 +172,14 @@ int main(int argc, char** argv) {
         return c;
       });
     }
+    program.add(concat("train-persistent/b", batch), {.items = static_cast<double>(batch * batch_count)}, [=] {
+      const auto captured = std::make_shared<Captured>(batch), persistent = std::make_shared<Captured>(batch, Images::floats, By::persistent_kernel);
+      captured->check(), persistent->check();
+      Contest c;
+      c.ours = {concat(batch_count, " steps by one kernel"), [persistent](int) { persistent->epoch(); }, {}};
+      c.reference = {concat(batch_count, " steps, captured"), [captured](int) { captured->epoch(); }, {}};
+      return c;
+    });
   }
   return program.run();
 }

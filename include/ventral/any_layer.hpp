@@ -5,6 +5,7 @@
 
 #include "ventral/layer.hpp"
 #include "ventral/plan.hpp"
+#include "ventral/small_stage.hpp"
 
 namespace ventral::inline v0 {
 
@@ -71,6 +72,7 @@ class AnyLayer {
   std::vector<NamedParameter<T, Space>> parameters() { return model_->parameters(); }
   std::vector<NamedBuffer<T, Space>> buffers() { return model_->buffers(); }
   void initialize(Random random) { model_->initialize(random); }
+  bool describe(SmallStage<T, Space>& s, const Shape& x) { return model_->describe(s, x); }
   Index flops(const Shape& x) const { return model_->flops(x); }
   ReceptiveField field_after(const ReceptiveField& field) const { return model_->field_after(field); }
   template <class L>
@@ -93,6 +95,7 @@ class AnyLayer {
     virtual std::vector<NamedParameter<T, Space>> parameters() = 0;
     virtual std::vector<NamedBuffer<T, Space>> buffers() = 0;
     virtual void initialize(Random) = 0;
+    virtual bool describe(SmallStage<T, Space>&, const Shape&) = 0;
     virtual Index flops(const Shape&) const = 0;
     virtual Index kept_bytes(const Shape&, Format, const Epilogue&, Mode) const = 0;
     virtual ReceptiveField field_after(const ReceptiveField&) const = 0;
@@ -153,6 +156,10 @@ class AnyLayer {
     [[gnu::cold]] std::vector<NamedBuffer<T, Space>> buffers() override { return buffers_of(layer); }
     [[gnu::cold]] void initialize([[maybe_unused]] Random random) override {
       if constexpr (requires { layer.initialize(random); }) layer.initialize(random);
+    }
+    [[gnu::cold]] bool describe([[maybe_unused]] SmallStage<T, Space>& s, [[maybe_unused]] const Shape& x) override {
+      if constexpr (requires { layer.describe(s, x); }) return layer.describe(s, x);
+      else return false;
     }
     [[gnu::cold]] Index flops([[maybe_unused]] const Shape& x) const override {
       if constexpr (requires { layer.flops(x); }) return layer.flops(x);

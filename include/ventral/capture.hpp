@@ -1,13 +1,17 @@
 #pragma once
+#include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "ventral/data/resident.hpp"
+#include "ventral/loss.hpp"
 #include "ventral/non_finite.hpp"
 #include "ventral/optimizer.hpp"
+#include "ventral/scalar.hpp"
 #include "ventral/sequential.hpp"
 
 namespace ventral::inline v0 {
@@ -16,6 +20,7 @@ struct CaptureOptions {
   Index batch = 64;
   double clip_norm = 0;   ///< of the gradient, see Optimizer::clip_gradient_norm; 0: not clipped
   Index look_every = 50;  ///< steps after which the CPU fetches their losses, and may find one that is not finite
+  bool persistent = false;  ///< steps by one kernel that stays on the device, for networks as small as LeNet-5; see CapturedStep
 };
 
 namespace detail {
@@ -37,6 +42,9 @@ constexpr bool has_labels = std::is_same_v<typename Loss::Target, std::int32_t>;
 /// captured: layers that read results in main memory; it is an error. Augmented data, and those that do not fit, come by data/streamed.hpp.
 /// At a loss that is not finite the device stops updating by itself, so parameters and the optimizer's state stay those before that step until the CPU
 /// looks (buffers, such as running statistics, go on until then).
+/// With CaptureOptions::persistent there is no graph: the steps between two looks of the CPU are one launch of a kernel that takes an image a block through
+/// the whole network and back, in shared memory. For float and double; layers that Sequential::describe knows, SoftmaxCrossEntropy without options, SGD, no
+/// clipping; anything else is an Error. Its sums have another order, so results differ from those of other steps by rounding.
 /// Network, loss, optimizer and data must outlive it, and layers not be replaced. It has activations of its own, beside those of the network, which
 /// net.activation() does not see.
 template <class T, class SpaceType, class Loss>
@@ -62,11 +70,12 @@ class CapturedStep {
     state_.resize({static_cast<Index>(sizeof(State))});
     reports_.resize({room_ * static_cast<Index>(sizeof(Report))});
     fetched_.resize(static_cast<std::size_t>(room_));
+    if (o.persistent) make_persistent();
     follow();
   }
 
   Index batch() const { return batch_; }
-  /// Kernels, copies and clearings in the graph; 0 before the second step.
+  /// Kernels, copies and clearings in the graph; 0 before the second step, and without a graph.
   std::size_t size() const { return graph_.size(); }
   /// Their names, in order.
   const std::vector<const char*>& nodes() const { return graph_.nodes(); }
@@ -98,9 +107,9 @@ class CapturedStep {
 
   /// Queues so many steps. Waits only every `look_every` steps, for their losses.
   void run(Index steps = 1) {
-    for (; steps > 0; --steps) {
+    while (steps > 0) {
       if (pending_ == room_) collect();
-      run_one();
+      steps -= run_some(std::min(steps, room_ - pending_));
     }
   }
   /// Steps run since their losses were collected.
@@ -138,6 +147,7 @@ class CapturedStep {
  private:
   using State = typename Space::StepState;
   using Report = typename Space::StepReport;
+  static constexpr bool persists = is_one_of<T, float, double> && std::is_same_v<Loss, SoftmaxCrossEntropy<T, Space>>;
 
   State* state() { return static_cast<State*>(static_cast<void*>(state_.data())); }
 
@@ -155,14 +165,43 @@ class CapturedStep {
     moved_ = false;
   }
 
-  void run_one() {
+  [[gnu::cold]] void make_persistent() {
+    if constexpr (persists) {
+      require(data_.fixed(), "capture_step: a persistent kernel works on data that are all on the device, not on streamed ones");
+      require(clip_norm_ == 0, "capture_step: a persistent kernel does not clip gradients");
+      require(all_count_ && loss_.plain(), "capture_step: a persistent kernel knows ", Loss::kind, " without smoothing, class weights or labels to ignore, averaged over the batch");
+      require(y_.rank() == 2 && y_.dim(1) >= 1, "capture_step: a persistent kernel needs scores [N,C] of at least one class; the network gives ", y_.shape());
+      small_.emplace(net_.describe(x_.shape()), x_.shape(), y_.dim(1), batch_);
+    } else {
+      throw Error("capture_step: a persistent kernel trains float and double by SoftmaxCrossEntropy alone");
+    }
+  }
+  /// Steps of the persistent kernel. One, where the next ones may update otherwise: the first step of momentum differs.
+  Index run_persistent([[maybe_unused]] Index steps) {
+    if constexpr (persists) {
+      const typename Space::StepPlan plan{batch_, room_, static_cast<Report*>(static_cast<void*>(reports_.data()))};
+      optimizer_.prepare(updates_);
+      if (const auto& counts = optimizer_.counts(); std::find(counts.begin(), counts.end(), Index{1}) != counts.end()) steps = 1;
+      const auto [x, bytes, levels, share] = data_.kept();
+      small_->run(Space::stream(), {x, bytes, levels, share, data_.target().data, order_.data()}, plan, steps, updates_, state());
+      optimizer_.take_back(1 - steps);
+    }
+    return steps;
+  }
+
+  /// At most so many steps, at least one; returns how many.
+  Index run_some(Index steps) {
     if (moved_ || net_.step() != at_.step) go_to();
     if (!ran_) {
       queue();
       optimizer_.prepare(updates_);
       update();
       ran_ = true;
+      steps = 1;
+    } else if (small_) {
+      steps = run_persistent(steps);
     } else {
+      steps = 1;
       if (graph_.size() == 0 || seed_ != net_.seed()) {
         graph_.capture([&] {
           queue();
@@ -173,9 +212,10 @@ class CapturedStep {
       optimizer_.prepare(updates_);
       graph_.launch();
     }
-    ++pending_, ++at_.done, ++at_.step;  // as finish_step does
-    at_.position = at_.position + 2 * batch_ <= at_.examples ? at_.position + batch_ : 0;
+    pending_ += steps, at_.done += steps, at_.step += static_cast<std::uint64_t>(steps);  // as the device does
+    at_.position = (at_.position / batch_ + steps) % (at_.examples / batch_) * batch_;
     net_.set_random_state(net_.seed(), at_.step);
+    return steps;
   }
 
   void gather() {
@@ -230,6 +270,7 @@ class CapturedStep {
   Pass<Space> pass_;
   typename Space::StepUpdates updates_;
   typename Space::Graph graph_;
+  std::optional<std::conditional_t<persists, typename Space::template SmallNetwork<T>, bool>> small_;  // in its place
 };
 
 template <class T, class Space>

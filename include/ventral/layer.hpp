@@ -181,6 +181,7 @@ class Pass {
 ///   mixes_formats: and x and y may each have either format.
 /// - join(Epilogue&, shape): adds what the layer does to the epilogue of the one before, or returns false.
 /// - fuses(Epilogue, shape), forward(x, y, pass, Epilogue), backward(x, y, dy, dx, pass, Epilogue): takes over the work of those that joined.
+/// - describe(SmallStage&, shape): what it is to a kernel that runs whole networks, or false; see small_stage.hpp.
 template <class L>
 concept Layer = std::copy_constructible<L> && requires(L& layer, const L& fixed, Shape shape, In<typename L::Scalar, typename L::Space> x,
                                                        Out<typename L::Scalar, typename L::Space> y, Out<typename L::Scalar, typename L::Space>* dx,

@@ -85,6 +85,7 @@ class LossBase {
 
   /// Without class weights or labels to ignore, each position counts 1.
   bool counts_one() const { return true; }
+  bool averages() const { return reduction_ == Reduction::mean; }
   template <class Scale>
   Scale queue_weight(In<T, Space>, In<Target, Space> target) {
     return {1 / static_cast<double>(target.size())};
@@ -164,6 +165,8 @@ class SoftmaxCrossEntropy : public detail::LabelLoss<SoftmaxCrossEntropy<T, Spac
  public:
   static constexpr const char* kind = "SoftmaxCrossEntropy";
   explicit SoftmaxCrossEntropy(const CrossEntropyOptions& o = {}) : Base(o) {}
+  /// Whether every position counts 1 in a mean, unsmoothed, unless its label is the one to ignore.
+  bool plain() const { return this->smoothing_ == 0 && this->weights_.empty() && this->averages(); }
 
  private:
   using Base = detail::LabelLoss<SoftmaxCrossEntropy, T, Space>;

@@ -84,7 +84,7 @@ class Optimizer {
   void prepare(Updates& updates) {
     updates.collect(Space::stream(), [&] { update_all(); });
   }
-  /// Steps counted last that changed nothing.
+  /// Steps counted last that changed nothing; less than none: steps done, not yet counted.
   void take_back(Index steps) {
     for (std::size_t i = 0; i < parameters_.size(); ++i)
       if (moves(*parameters_[i].parameter)) counts_[i] -= steps;

@@ -184,6 +184,19 @@ class Sequential {
   /// Time, arithmetic and traffic of each stage against the machine's measured limits. Needs #include <ventral/profile.hpp>.
   Profile profile(In<T, Cpu> x, const ProfileOptions& options);
 
+  /// Every layer as what it is to a kernel that runs whole networks, on an input x. Throws Error that names the first layer that is nothing to it.
+  [[gnu::cold]] std::vector<SmallStage<T, Space>> describe(const Shape& x) {
+    std::vector<SmallStage<T, Space>> out;
+    Shape s = x;
+    for (auto& l : chain_.layers) {
+      const Shape y = l.output_shape(s);
+      require(l.describe(out.emplace_back(), s), "layer '", l.name(), "', a ", l.kind(), " on ", s,
+              ", is none that the kernel for small networks knows: convolutions in one group, linear layers on [N,in], max and mean pooling, ReLU, Sigmoid, Tanh and Flatten");
+      s = y;
+    }
+    return out;
+  }
+
   /// A training step on batches of `data`, which are on the device, as one CUDA graph. All of them must outlive it. Needs #include <ventral/capture.hpp>.
   template <class Loss>
   CapturedStep<T, Space, Loss> capture_step(Loss& loss, Optimizer<T, Space>& optimizer, const ResidentData<T, typename Loss::Target, Space>& data,

@@ -35,6 +35,7 @@ struct TrainingOptions {
   double clip_norm = 0;                                       ///< of the gradient; 0: not clipped
   bool capture = false;                                       ///< on Cuda: whole batches as one CUDA graph each, see capture.hpp, on data that are all there or streamed; on Cpu nothing
   bool stream = false;                                        ///< on Cuda: the next batches come while the device works, see data/streamed.hpp; on Cpu nothing
+  bool persistent = false;                                    ///< with `capture`: steps by one kernel that stays on the device, see CaptureOptions
   Index look_every = 50;                                      ///< steps between looks at the losses of captured steps
   Monitor monitor = Monitor::loss;                            ///< on the validation data
   Index patience = 0;                                         ///< stops after so many epochs in a row without a better one; 0: never
@@ -65,6 +66,7 @@ class TrainingRun {
     require(options.epochs >= 0 && options.batch >= 1, "fit: ", options.epochs, " epochs with a batch of ", options.batch);
     require(options.patience == 0 || !std::is_same_v<Validation, NoValidation>, "fit: patience needs validation data");
     require(options.monitor == Monitor::loss || has_labels<Loss>, "fit: Monitor::error needs a loss on labels");
+    require(options.capture || !options.persistent, "fit: persistent steps are a kind of captured ones; set `capture`, too");
     require(options.checkpoint_every >= 1, "fit: a checkpoint every ", options.checkpoint_every, " epochs");
     const Index n = source.size();
     require(n >= 1, "fit: the data set is empty");
@@ -175,7 +177,7 @@ class TrainingRun {
   }
   template <class Data>
   void make_captured(const Data& data) {
-    captured_.emplace(net_, loss_, optimizer_, data, CaptureOptions{options_.batch, options_.clip_norm, options_.look_every});
+    captured_.emplace(net_, loss_, optimizer_, data, CaptureOptions{options_.batch, options_.clip_norm, options_.look_every, options_.persistent});
     counted_ = captured_->classifies();
   }
   /// All whole batches of an epoch; returns their number.
@@ -190,10 +192,12 @@ class TrainingRun {
         });
       };
       const Index whole = static_cast<Index>(order_.size()) / options_.batch;
-      for (Index b = 0; b < whole; ++b) {
+      const bool one_by_one = options_.schedule || streamed_;
+      for (Index b = 0, steps; b < whole; b += steps) {
+        steps = one_by_one ? 1 : std::min(whole - b, options_.look_every - captured_->pending());
         if (options_.schedule) optimizer_.set_rate(options_.schedule(state.step + captured_->pending()));
         if (streamed_) streamed_->next();
-        captured_->run();
+        captured_->run(steps);
         if (streamed_) streamed_->done();
         if (captured_->pending() == options_.look_every) look();
       }

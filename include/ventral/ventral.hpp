@@ -32,6 +32,7 @@
 #include "ventral/schedule.hpp"
 #include "ventral/sequential.hpp"
 #include "ventral/shape.hpp"
+#include "ventral/small_stage.hpp"
 #include "ventral/space.hpp"
 #include "ventral/tensor.hpp"
 #include "ventral/training.hpp"

@@ -1,5 +1,6 @@
 #include "instantiate.cuh"
 #include "ventral/cuda/captured_step.cuh"
+#include "ventral/cuda/small_network.cuh"
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
@@ -9,5 +10,7 @@ VENTRAL_FOR_TARGETS(gather_batch, double)
 VENTRAL_FOR_TARGETS(gather_batch_of_bytes, float)
 VENTRAL_FOR_TARGETS(gather_batch_of_bytes, double)
 VENTRAL_FOR_REAL(finish_step)
+template class SmallNetwork<float>;
+template class SmallNetwork<double>;
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -72,6 +72,12 @@ const std::map<std::string, std::function<bool()>>& cases() {
          launch({}, {.kernel = "last_block_kernel", .blocks = 8, .threads = 64}, last_block_kernel<bug>, parts.data(), done.data(), sum.data());
          return sum.to<Cpu>()[0] == 36;
        }},
+      {"grid",
+       [] {
+         Tensor<std::int32_t, Cuda> parts({128}), sums({128});
+         launch_together({}, {.kernel = "grid_kernel", .blocks = 2, .threads = 64}, grid_kernel<bug ? GridBug::no_wait : GridBug::none>, 3, parts.data(), sums.data());
+         return sums.to<Cpu>()[127] == 15;
+       }},
       {"async_wait",
        [] {
          Data d(256);

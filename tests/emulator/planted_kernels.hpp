@@ -1,6 +1,6 @@
 #pragma once
 /// Kernels that are right, and wrong in one place when `bug` is true: the mistakes that the emulator is there to show.
-#include "ventral/cuda/runtime.cuh"
+#include "ventral/cuda/grid.cuh"
 
 namespace ventral::inline v0::cuda::emulated::planted {
 
@@ -96,6 +96,37 @@ VENTRAL_KERNEL void last_block_kernel(int* parts, unsigned* done, int* sum) {
   __syncthreads();
   if (!last[0] || threadIdx.x) return;
   for (unsigned i = 0; i < gridDim.x; ++i) sum[0] += parts[i];
+}
+
+// ---- the grid
+
+enum class GridBug {
+  none,
+  no_wait,       ///< for the other blocks' numbers
+  two_places,    ///< where blocks wait
+  block_returns,
+  thread_returns,
+};
+
+/// sums[b] = the blocks' sum over all rounds of b + 1 + round, as block b sees it, of grids of 64 threads: each thread adds up what one thread of each block has
+/// written.
+template <GridBug bug>
+VENTRAL_KERNEL void grid_kernel(int rounds, int* parts, int* sums) {
+  const unsigned t = threadIdx.x, b = blockIdx.x;
+  if (bug == GridBug::thread_returns && t == 40 && b == 1) return;
+  int sum = 0;
+  for (int round = 0; round < rounds; ++round) {
+    if (bug == GridBug::block_returns && round == 1 && b == 0) return;
+    parts[b * 64 + t] = static_cast<int>(b) + 1 + round;
+    if (bug == GridBug::two_places && b == 1) {
+      grid_sync();
+    } else if (bug != GridBug::no_wait) {
+      grid_sync();
+    }
+    for (unsigned i = 0; i < gridDim.x; ++i) sum += parts[i * 64 + (t + 7) % 64];
+    grid_sync();
+  }
+  sums[b * 64 + t] = sum;
 }
 
 // ---- memory

@@ -6,6 +6,7 @@
 #include "ventral/cpu/local_contrast_norm.hpp"
 #include "ventral/cpu/loss.hpp"
 #include "ventral/cpu/optimizer.hpp"
+#include "ventral/cuda/small_network.hpp"
 #include "ventral/cuda/space.hpp"
 #include "ventral/divisive_box.hpp"
 #include "ventral/epilogue.hpp"
@@ -275,6 +276,8 @@ class StepUpdates {
   void clip(Stream, double limit, StepState* state);
   /// Queues what was sent last, to be run unless `state` is halted.
   void run(Stream, const StepState* state);
+  /// For the launchers that work through it themselves.
+  const void* table() const { return table_; }
 
  private:
   void begin();

@@ -61,6 +61,8 @@ struct StepPlan;
 struct StepReport;
 struct StepState;
 class StepUpdates;
+template <class T>
+class SmallNetwork;
 
 /// The memory of the current GPU, or what the emulator has in its place. Allocations come from CUDA's stream-ordered pool and are reused without
 /// asking the driver; copies within the device and clearing are queued, copies to and from main memory have ended on return.
@@ -77,6 +79,8 @@ struct Space {
   using StepReport = VENTRAL_CUDA_MODE::StepReport;
   using StepState = VENTRAL_CUDA_MODE::StepState;
   using StepUpdates = VENTRAL_CUDA_MODE::StepUpdates;
+  template <class T>
+  using SmallNetwork = VENTRAL_CUDA_MODE::SmallNetwork<T>;
   // What batches come to the device by while it works on others, see data/streamed.hpp.
   using Event = VENTRAL_CUDA_MODE::Event;
   using OwnStream = VENTRAL_CUDA_MODE::OwnStream;

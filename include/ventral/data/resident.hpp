@@ -64,6 +64,17 @@ class ResidentData {
     return x_.ref();
   }
   In<Target, Space> target() const { return target_.ref(); }
+  /// How inputs are kept: numbers, or bytes with their levels, a table of 256 for each `share` of an example; null is what they are not.
+  struct Kept {
+    const T* x;
+    const unsigned char* bytes;
+    const T* levels;
+    Index share;
+  };
+  Kept kept() const {
+    if (!as_bytes()) return {x_.data(), nullptr, nullptr, 1};
+    return {nullptr, bytes_.data(), levels_.data(), shape().product(1, shape().rank()) / levels_.dim(0)};
+  }
 
   /// For examples that come and go (data/streamed.hpp): where they lie, and the bytes of one. From then on they are not fixed().
   struct Room {

@@ -2,6 +2,7 @@
 #include "ventral/cpu/activation.hpp"
 #include "ventral/epilogue.hpp"
 #include "ventral/layer.hpp"
+#include "ventral/small_stage.hpp"
 
 namespace ventral::inline v0 {
 
@@ -41,6 +42,10 @@ struct ReLU : detail::Elementwise<T, Space, activation::Relu<T>> {
     if (e.relu || e.pool == Epilogue::Pool::mean) return false;
     return e.relu = true;
   }
+  bool describe(SmallStage<T, Space>& s, const Shape&) const {
+    s.kind = SmallStage<T, Space>::Kind::relu;
+    return true;
+  }
 };
 
 struct LeakyReLUOptions {
@@ -58,6 +63,10 @@ template <class T, class Space = Cpu>
 struct Sigmoid : detail::Elementwise<T, Space, activation::Sigmoid<T>> {
   static constexpr const char* kind = "Sigmoid";
   Sigmoid() : detail::Elementwise<T, Space, activation::Sigmoid<T>>({}) {}
+  bool describe(SmallStage<T, Space>& s, const Shape&) const {
+    s.kind = SmallStage<T, Space>::Kind::sigmoid;
+    return true;
+  }
 };
 
 struct TanhOptions {
@@ -67,7 +76,16 @@ struct TanhOptions {
 template <class T, class Space = Cpu>
 struct Tanh : detail::Elementwise<T, Space, activation::Tanh<T>> {
   static constexpr const char* kind = "Tanh";
-  explicit Tanh(TanhOptions o = {}) : detail::Elementwise<T, Space, activation::Tanh<T>>({static_cast<Compute<T>>(o.amplitude), static_cast<Compute<T>>(o.gain)}) {}
+  explicit Tanh(TanhOptions o = {})
+      : detail::Elementwise<T, Space, activation::Tanh<T>>({static_cast<Compute<T>>(o.amplitude), static_cast<Compute<T>>(o.gain)}), options_(o) {}
+  bool describe(SmallStage<T, Space>& s, const Shape&) const {
+    s.kind = SmallStage<T, Space>::Kind::tanh;
+    s.amplitude = options_.amplitude, s.gain = options_.gain;
+    return true;
+  }
+
+ private:
+  TanhOptions options_;
 };
 
 struct ELUOptions {

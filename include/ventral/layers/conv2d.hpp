@@ -3,6 +3,7 @@
 #include "ventral/cpu/conv2d_blocks.hpp"
 #include "ventral/initializer.hpp"
 #include "ventral/layer.hpp"
+#include "ventral/small_stage.hpp"
 
 namespace ventral::inline v0 {
 
@@ -97,6 +98,13 @@ class Conv2d {
     const Index area = options_.kernel.h * options_.kernel.w;
     ventral::initialize(weight.value, options_.init, options_.in / options_.groups * area, options_.out / options_.groups * area, random);
     bias.value.zero();
+  }
+  bool describe(SmallStage<T, Space>& s, const Shape& x) {
+    s.kind = SmallStage<T, Space>::Kind::convolution;
+    s.window = plan(x);
+    s.weight = &weight;
+    if (options_.bias) s.bias = &bias;
+    return options_.groups == 1;
   }
   Index flops(const Shape& x) const { return 2 * output_shape(x).size() * weight.value.shape().product(1, 4); }
 

@@ -1,5 +1,6 @@
 #pragma once
 #include "ventral/layer.hpp"
+#include "ventral/small_stage.hpp"
 
 namespace ventral::inline v0 {
 
@@ -11,6 +12,7 @@ class Flatten {
   using Space = SpaceType;
   static constexpr const char* kind = "Flatten";
   static constexpr bool is_view = true;
+  bool describe(SmallStage<T, Space>&, const Shape&) const { return true; }
 
   Shape output_shape(const Shape& x) const {
     require<ShapeError>(x.rank() >= 1, "Flatten: input ", x, " has no batch axis");

@@ -3,6 +3,7 @@
 #include "ventral/epilogue.hpp"
 #include "ventral/initializer.hpp"
 #include "ventral/layer.hpp"
+#include "ventral/small_stage.hpp"
 
 namespace ventral::inline v0 {
 
@@ -67,6 +68,12 @@ class Linear {
   void initialize(Random random) {
     ventral::initialize(weight.value, options_.init, options_.in, options_.out, random);
     bias.value.zero();
+  }
+  bool describe(SmallStage<T, Space>& s, const Shape& x) {
+    s.kind = SmallStage<T, Space>::Kind::linear;
+    s.weight = &weight;
+    if (options_.bias) s.bias = &bias;
+    return x.rank() == 2;
   }
   Index flops(const Shape& x) const { return 2 * x.size() * options_.out; }
 

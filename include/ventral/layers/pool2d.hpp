@@ -2,6 +2,7 @@
 #include "ventral/cpu/pool2d.hpp"
 #include "ventral/epilogue.hpp"
 #include "ventral/layer.hpp"
+#include "ventral/small_stage.hpp"
 
 namespace ventral::inline v0 {
 
@@ -96,6 +97,11 @@ class MaxPool2d : public detail::PoolWindow<T, SpaceType> {
   /// Of the winners.
   Index kept_bytes(const Shape& x, Format format) const { return stored_size(this->pooled(x, kind), format) * static_cast<Index>(sizeof(Winner)); }
   bool join(Epilogue& e, const Shape& x) const { return Base::join(e, Epilogue::Pool::max, x, kind); }
+  bool describe(SmallStage<T, Space>& s, const Shape& x) const {
+    s.kind = SmallStage<T, Space>::Kind::max_pool;
+    s.window = this->plan(x, kind);
+    return true;
+  }
   Index flops(const Shape& x) const { return this->pooled_flops(x, kind); }
 };
 
@@ -127,6 +133,12 @@ class MeanPool2d : public detail::PoolWindow<T, SpaceType> {
     if (dx) mean_pool_backward(x.stream(), this->plan(x.shape, kind), count_include_pad_, dy, *dx);
   }
   bool join(Epilogue& e, const Shape& x) const { return Base::join(e, Epilogue::Pool::mean, x, kind); }
+  bool describe(SmallStage<T, Space>& s, const Shape& x) const {
+    s.kind = SmallStage<T, Space>::Kind::mean_pool;
+    s.window = this->plan(x, kind);
+    s.count_include_pad = count_include_pad_;
+    return true;
+  }
   Index flops(const Shape& x) const { return this->pooled_flops(x, kind); }
 
  private:

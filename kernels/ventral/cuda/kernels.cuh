@@ -19,4 +19,5 @@
 #include "ventral/cuda/optimizer.cuh"
 #include "ventral/cuda/pool2d.cuh"
 #include "ventral/cuda/prelu.cuh"
+#include "ventral/cuda/small_network.cuh"
 #include "ventral/cuda/softmax.cuh"

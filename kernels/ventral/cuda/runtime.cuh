@@ -1,6 +1,6 @@
 #pragma once
 /// How a kernel is written, launched and checked, on a GPU (nvcc) and on the emulator (any C++ compiler). The only file that knows the difference,
-/// together with primitives.cuh and hopper.cuh; kernels use CUDA's own names (threadIdx, __syncthreads(), __shfl_down_sync, atomicAdd, float4, ...) on both.
+/// together with primitives.cuh, hopper.cuh and grid.cuh; kernels use CUDA's own names (threadIdx, __syncthreads(), __shfl_down_sync, atomicAdd, float4, ...) on both.
 ///
 ///     template <class T>
 ///     VENTRAL_KERNEL void scale_kernel(Index n, T factor, const T* x, T* y) {

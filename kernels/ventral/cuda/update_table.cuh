@@ -199,6 +199,18 @@ class UpdateTable {
     for (std::size_t i = 0; same && i < sent_.size(); ++i) same = std::memcmp(&sent_[i], &entries_[i], arrays) == 0;
     return same;
   }
+  /// Whether the updates sent last are all of that method and type.
+  template <class T, class Method>
+  bool runs() const {
+    return !sent_.empty() && run_ == &run_updates<T, Method>;
+  }
+  /// The entry sent last that changes this array, or -1.
+  int find(const void* value) const {
+    for (std::size_t i = 0; value && i < entries_.size(); ++i)
+      if (sent_[i].value == value) return static_cast<int>(i);
+    return -1;
+  }
+  const UpdateEntry* on_device() const { return static_cast<const UpdateEntry*>(static_cast<const void*>(memory_.data())); }
   void run(Stream stream, const StepState* step) {
     if (!entries_.empty()) run_(stream, blocks_, static_cast<Index>(entries_.size()), device(), step);
   }

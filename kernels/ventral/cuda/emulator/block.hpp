@@ -7,6 +7,7 @@
 #include "ventral/cuda/emulator/async_queue.hpp"
 #include "ventral/cuda/emulator/bulk_queue.hpp"
 #include "ventral/cuda/emulator/context.hpp"
+#include "ventral/cuda/emulator/grid.hpp"
 #include "ventral/cuda/emulator/options.hpp"
 #include "ventral/cuda/emulator/product_queue.hpp"
 #include "ventral/cuda/emulator/shared_memory.hpp"
@@ -61,6 +62,8 @@ class Block {
 
   /// A launch begins.
   void begin(const Launch& launch, void (*body)(void*), void* context, const Options& options);
+  /// The blocks of the launch run side by side, and may meet there.
+  void join(Grid& grid) { grid_ = &grid; }
   /// Runs one block to its end. Throws what the kernel threw, and CudaError when its threads wait for each other in vain.
   void run(Index number);
   /// The launch ends, also after an error.
@@ -69,6 +72,7 @@ class Block {
   // ---- called by kernels
   int barrier(Site site, int predicate);
   VENTRAL_EMULATOR_UNSEEN BarrierResult barrier_result(int which) const { return results_[which]; }
+  void meet_grid(Site site);
   WarpBuffer& warp_operation(unsigned mask, const void* mine, std::size_t bytes, bool vote, Site site);
   void* shared_array(const void* place, std::size_t bytes, const char* name, Site site);
   void* dynamic_shared(Site site);
@@ -125,6 +129,7 @@ class Block {
   Meeting meetings_[most_threads / 128];
 
   const Launch* launch_ = nullptr;
+  Grid* grid_ = nullptr;  ///< of a cooperative launch
   void (*body_)(void*) = nullptr;
   void* context_ = nullptr;
   Order order_ = Order::fifo;

@@ -47,6 +47,7 @@ inline void Block::name_fibers() {
 VENTRAL_EMULATOR_UNSEEN inline void Block::end() {
   tsan_acquire(&end_tag_);
   current = nullptr;
+  grid_ = nullptr;
 }
 
 VENTRAL_EMULATOR_UNSEEN inline void Block::run(Index number) {

@@ -68,6 +68,9 @@ inline int __syncthreads_and(int predicate, const char* file = __builtin_FILE(),
   return block.barrier_result(block.barrier({file, line}, predicate)).all;
 }
 
+/// Waits for all threads of the grid, which has been launched by launch_together.
+inline void grid_sync(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { emulator::Block::current->meet_grid({file, line}); }
+
 /// A fence orders a thread's memory accesses for others; ThreadSanitizer is told as if all fences were one lock.
 inline void __threadfence() {
 #if defined(VENTRAL_EMULATOR_TSAN)

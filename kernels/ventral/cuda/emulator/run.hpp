@@ -3,6 +3,8 @@
 #include <atomic>
 #include <mutex>
 #include <numeric>
+#include <thread>
+#include <vector>
 
 #include "ventral/cpu/parallel.hpp"
 #include "ventral/cuda/emulator/arrays.hpp"
@@ -44,11 +46,30 @@ struct Job {
       }
     } catch (...) {
       next.store(blocks, std::memory_order_relaxed);
-      const std::lock_guard hold(mutex);
-      if (!error) error = std::current_exception();
+      note_error();
     }
     for (Block* runner : runners)
       if (runner) runner->end();
+  }
+
+  /// Runs one block of a grid in which they may wait for each other.
+  void work_on(Index number, Grid& grid) {
+    Block& runner = Block::of_this_thread(0);
+    try {
+      runner.begin(launch, body, context, options);
+      runner.join(grid);
+      runner.run(number);
+    } catch (...) {
+      note_error();
+    }
+    runner.end();
+    grid.leave();
+  }
+
+  /// Keeps the first exception.
+  void note_error() {
+    const std::lock_guard hold(mutex);
+    if (!error) error = std::current_exception();
   }
 };
 
@@ -71,6 +92,17 @@ inline void check_configuration(const Launch& l) {
   check(!Block::current, "a kernel cannot launch another");
 }
 
+/// Throws what went wrong in a job that is done.
+inline void check_end(const Job& job) {
+  Arrays& arrays = Arrays::instance();
+  if (job.error) {
+    arrays.repair();
+    std::rethrow_exception(job.error);
+  }
+  if (arrays.damaged()) [[unlikely]]
+    throw CudaError(concat("kernel ", to_string(job.launch), ": ", arrays.damage()));
+}
+
 /// Runs body(context) as every thread of the grid. Throws what it throws, and CudaError naming kernel, shapes, block, thread and line for misuse of CUDA.
 inline void run(const Launch& launch, void (*body)(void*), void* context) {
   if (launch.blocks.x == 0 || launch.blocks.y == 0 || launch.blocks.z == 0) return;
@@ -82,13 +114,25 @@ inline void run(const Launch& launch, void (*body)(void*), void* context) {
   } else {
     cpu::parallel_for(job.options.workers, [&](Index) { job.work(); });
   }
-  Arrays& arrays = Arrays::instance();
-  if (job.error) {
-    arrays.repair();
-    std::rethrow_exception(job.error);
-  }
-  if (arrays.damaged()) [[unlikely]]
-    throw CudaError(concat("kernel ", to_string(launch), ": ", arrays.damage()));
+  check_end(job);
+}
+
+/// Blocks that can run side by side.
+constexpr Index most_blocks_together = 3;
+
+/// The same, all blocks side by side.
+inline void run_together(const Launch& launch, void (*body)(void*), void* context) {
+  check_configuration(launch);
+  const Index blocks = launch.blocks.size();
+  require<CudaError>(1 <= blocks && blocks <= most_blocks_together, "kernel ", to_string(launch), " could not be launched: 1 to ", most_blocks_together,
+                     " blocks run side by side on the emulator");
+  Job job{launch, body, context, options(), blocks};
+  Grid grid(blocks);
+  std::vector<std::thread> others;
+  for (Index i = 1; i < blocks; ++i) others.emplace_back([&job, &grid, i] { job.work_on(i, grid); });
+  job.work_on(0, grid);
+  for (std::thread& other : others) other.join();
+  check_end(job);
 }
 
 }  // namespace ventral::inline v0::cuda::emulated::emulator

@@ -30,6 +30,15 @@ VENTRAL_EMULATOR_UNSEEN inline int Block::barrier(Site site, int predicate) {
   return static_cast<int>(phase);
 }
 
+/// Waits until all blocks of the grid have come, and the whole of this one.
+inline void Block::meet_grid(Site site) {
+  if (!grid_) fail("grid barrier in a kernel that was not launched by launch_together", site);
+  barrier(site, 0);
+  if (running_ == 0)
+    if (const std::string problem = grid_->meet(site); !problem.empty()) fail(problem, site);
+  barrier(site, 0);
+}
+
 /// Publishes a value of `bytes` bytes and a vote, and waits until all lanes of the mask have come.
 VENTRAL_EMULATOR_UNSEEN inline WarpBuffer& Block::warp_operation(unsigned mask, const void* mine, std::size_t bytes, bool vote, Site site) {
   Thread& me = threads_[running_];

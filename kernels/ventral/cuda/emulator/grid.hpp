@@ -1,0 +1,50 @@
+#pragma once
+/// A grid whose blocks wait for each other: an OS thread each.
+#include <condition_variable>
+#include <mutex>
+#include <string>
+
+#include "ventral/cuda/emulator/guard.hpp"
+#include "ventral/shape.hpp"
+
+namespace ventral::inline v0::cuda::emulated::emulator {
+
+/// Where the blocks of a cooperative launch meet.
+class Grid {
+ public:
+  explicit Grid(Index blocks) : blocks_(blocks) {}
+
+  /// Waits until all blocks have come, with one thread each. Returns what is wrong where one of them never will, else an empty text.
+  std::string meet(Site site) {
+    std::unique_lock hold(mutex_);
+    if (left_) return missing();
+    if (waiting_ == 0) site_ = site;
+    if (!same(site, site_)) return broken_ = true, met_.notify_all(), concat("divergent grid barrier: another block waits at ", site_);
+    const Index meeting = meetings_;
+    if (++waiting_ == blocks_) {
+      waiting_ = 0;
+      ++meetings_;
+      met_.notify_all();
+      return "";
+    }
+    met_.wait(hold, [&] { return meetings_ != meeting || left_ || broken_; });
+    return meetings_ != meeting ? "" : left_ ? missing() : "divergent grid barrier: blocks wait at different places";
+  }
+  /// A block has ended, or failed.
+  void leave() {
+    const std::lock_guard hold(mutex_);
+    ++left_;
+    met_.notify_all();
+  }
+
+ private:
+  static std::string missing() { return "divergent grid barrier: a block has returned without coming to it"; }
+
+  std::mutex mutex_;
+  std::condition_variable met_;
+  Index blocks_, waiting_ = 0, meetings_ = 0, left_ = 0;
+  bool broken_ = false;
+  Site site_{};
+};
+
+}  // namespace ventral::inline v0::cuda::emulated::emulator
