@@ -222,6 +222,9 @@ TEST_CASE("small network: halts at a loss that is not finite, as other captured 
   step.run(2);
   CHECK(std::isfinite(step.loss()));
   CHECK(all_numbers(net) != before);
+  Tensor<float, Cuda>& bias = net.layer<Linear<float, Cuda>>("fc2").bias.value;
+  bias = bias.clone();
+  CHECK(contains(test::message_of<Error>([&] { step.run(1); }), "parameters were frozen, replaced or moved"));
 }
 
 TEST_CASE("small network: what it cannot train is named") {
