@@ -75,7 +75,9 @@ const std::map<std::string, std::function<bool()>>& cases() {
       {"grid",
        [] {
          Tensor<std::int32_t, Cuda> parts({128}), sums({128});
-         launch_together({}, {.kernel = "grid_kernel", .blocks = 2, .threads = 64}, grid_kernel<bug ? GridBug::no_wait : GridBug::none>, 3, parts.data(), sums.data());
+         Tensor<std::uint32_t, Cuda> arrivals({1});
+         launch_together({}, {.kernel = "grid_kernel", .blocks = 2, .threads = 64}, grid_kernel<bug ? GridBug::no_wait : GridBug::none>, 3, arrivals.data(), parts.data(),
+                         sums.data());
          return sums.to<Cpu>()[127] == 15;
        }},
       {"async_wait",

@@ -104,6 +104,7 @@ enum class GridBug {
   none,
   no_wait,       ///< for the other blocks' numbers
   two_places,    ///< where blocks wait
+  two_counters,  ///< of arrivals
   block_returns,
   thread_returns,
 };
@@ -111,20 +112,21 @@ enum class GridBug {
 /// sums[b] = the blocks' sum over all rounds of b + 1 + round, as block b sees it, of grids of 64 threads: each thread adds up what one thread of each block has
 /// written.
 template <GridBug bug>
-VENTRAL_KERNEL void grid_kernel(int rounds, int* parts, int* sums) {
+VENTRAL_KERNEL void grid_kernel(int rounds, unsigned* arrivals, int* parts, int* sums) {
   const unsigned t = threadIdx.x, b = blockIdx.x;
+  if (bug == GridBug::two_counters && b == 1) ++arrivals;
   if (bug == GridBug::thread_returns && t == 40 && b == 1) return;
   int sum = 0;
   for (int round = 0; round < rounds; ++round) {
     if (bug == GridBug::block_returns && round == 1 && b == 0) return;
     parts[b * 64 + t] = static_cast<int>(b) + 1 + round;
     if (bug == GridBug::two_places && b == 1) {
-      grid_sync();
+      grid_sync(arrivals);
     } else if (bug != GridBug::no_wait) {
-      grid_sync();
+      grid_sync(arrivals);
     }
     for (unsigned i = 0; i < gridDim.x; ++i) sum += parts[i * 64 + (t + 7) % 64];
-    grid_sync();
+    grid_sync(arrivals);
   }
   sums[b * 64 + t] = sum;
 }

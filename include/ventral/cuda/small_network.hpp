@@ -76,6 +76,7 @@ class SmallNetwork {
   Tensor<T, Space> traces_;
   Tensor<double, Space> losses_;
   Tensor<std::int32_t, Space> right_;
+  Tensor<std::uint32_t, Space> arrivals_;  ///< of grid_sync
 };
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

@@ -1,11 +1,8 @@
 #pragma once
 /// Kernels whose blocks all run at once, so that they can wait for each other (a cooperative launch): launch_together, blocks_together, and for kernels
-/// grid_sync(). It knows the difference between a GPU and the emulator, as runtime.cuh does.
+/// grid_sync(). It knows the difference between a GPU and the emulator, as runtime.cuh does. (cooperative_groups.h has such a barrier, too; it makes every
+/// source that includes the kernels compile for four seconds more, and brings a global name `half`.)
 #include "ventral/cuda/runtime.cuh"
-
-#if !defined(VENTRAL_CUDA_EMULATED)
-#include <cooperative_groups.h>
-#endif
 
 namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE {
 
@@ -62,8 +59,21 @@ void launch_together(Stream stream, const Launch& l, void (*kernel)(Parameters..
   check_launch(stream, l);
 }
 
-/// Waits for all threads of the grid; what they wrote before, all read after. All threads must come here.
-VENTRAL_DEVICE void grid_sync() { cooperative_groups::this_grid().sync(); }
+/// Waits for all threads of the grid; what they wrote before, all read after. All threads must come here, with one *arrivals in global memory, 0 before the
+/// first kernel that waits with it. Its top bit flips when all blocks have added their part; the rest is 0 again by then, ready for the next wait.
+VENTRAL_DEVICE void grid_sync(unsigned* arrivals) {
+  constexpr unsigned flip = 1u << 31;
+  __syncthreads();
+  if (threadIdx.x == 0 && threadIdx.y == 0 && threadIdx.z == 0) {
+    const bool first = blockIdx.x == 0 && blockIdx.y == 0 && blockIdx.z == 0;
+    const unsigned part = first ? flip - (gridDim.x * gridDim.y * gridDim.z - 1) : 1;
+    unsigned before, now;
+    asm volatile("atom.add.release.gpu.u32 %0, [%1], %2;" : "=r"(before) : "l"(arrivals), "r"(part) : "memory");
+    do asm volatile("ld.acquire.gpu.u32 %0, [%1];" : "=r"(now) : "l"(arrivals) : "memory");
+    while (((before ^ now) & flip) == 0);
+  }
+  __syncthreads();
+}
 
 #endif
 

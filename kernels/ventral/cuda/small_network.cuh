@@ -318,7 +318,7 @@ VENTRAL_DEVICE void small_update(const SmallProgram<T>& net, Index batch, const 
 /// by phase 2, so no pointer to them may be promised to be read only.
 template <class T>
 VENTRAL_BOUNDED_KERNEL(small_threads, 1) void small_steps_kernel(SmallProgram<T> net, SmallData<T> data, StepPlan plan, Index steps, const UpdateEntry* table, T* traces,
-                                                              double* losses, std::int32_t* right, StepState* state) {
+                                                              double* losses, std::int32_t* right, unsigned* arrivals, StepState* state) {
   VENTRAL_DYNAMIC_SHARED(T, numbers);
   T *const gradients = numbers + net.activations, *const partials = gradients + net.activations;
   int* const winners = reinterpret_cast<int*>(partials + small_partials);
@@ -344,7 +344,7 @@ VENTRAL_BOUNDED_KERNEL(small_threads, 1) void small_steps_kernel(SmallProgram<T>
         __syncthreads();
       }
     }
-    grid_sync();
+    grid_sync(arrivals);
 
     double sum = 0;
     int hits = 0;
@@ -362,7 +362,7 @@ VENTRAL_BOUNDED_KERNEL(small_threads, 1) void small_steps_kernel(SmallProgram<T>
     }
     if (!finite) return;  // all blocks: nothing more is updated
     for (int e = static_cast<int>(first_element()); e < net.updated; e += static_cast<int>(element_step())) small_update(net, plan.batch, traces, table, e);
-    grid_sync();
+    grid_sync(arrivals);
   }
 }
 
@@ -391,6 +391,7 @@ SmallNetwork<T>::SmallNetwork(const std::vector<SmallStage<T, Space>>& stages, c
   traces_.resize({batch, program_.trace});
   losses_.resize({batch});
   right_.resize({batch});
+  arrivals_ = Tensor<std::uint32_t, Space>({1});
 }
 
 template <class T>
@@ -441,7 +442,7 @@ void SmallNetwork<T>::run(Stream stream, const SmallData<T>& data, const StepPla
     if (l.bias_update >= 0) program_.updated += l.out_channels;
   }
   const Launch l{.kernel = "small_steps_kernel", .blocks = blocks_, .threads = detail::small_threads, .shared = shared_bytes(), .shape = {batch_, program_.inputs}};
-  launch_together(stream, l, detail::small_steps_kernel<T>, program_, data, plan, steps, table.on_device(), traces_.data(), losses_.data(), right_.data(), state);
+  launch_together(stream, l, detail::small_steps_kernel<T>, program_, data, plan, steps, table.on_device(), traces_.data(), losses_.data(), right_.data(), arrivals_.data(), state);
 }
 
 }  // namespace ventral::inline v0::cuda::VENTRAL_CUDA_MODE

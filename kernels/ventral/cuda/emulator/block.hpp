@@ -72,7 +72,7 @@ class Block {
   // ---- called by kernels
   int barrier(Site site, int predicate);
   VENTRAL_EMULATOR_UNSEEN BarrierResult barrier_result(int which) const { return results_[which]; }
-  void meet_grid(Site site);
+  void meet_grid(unsigned* arrivals, Site site);
   WarpBuffer& warp_operation(unsigned mask, const void* mine, std::size_t bytes, bool vote, Site site);
   void* shared_array(const void* place, std::size_t bytes, const char* name, Site site);
   void* dynamic_shared(Site site);

@@ -69,7 +69,9 @@ inline int __syncthreads_and(int predicate, const char* file = __builtin_FILE(),
 }
 
 /// Waits for all threads of the grid, which has been launched by launch_together.
-inline void grid_sync(const char* file = __builtin_FILE(), int line = __builtin_LINE()) { emulator::Block::current->meet_grid({file, line}); }
+inline void grid_sync(unsigned* arrivals, const char* file = __builtin_FILE(), int line = __builtin_LINE()) {
+  emulator::Block::current->meet_grid(arrivals, {file, line});
+}
 
 /// A fence orders a thread's memory accesses for others; ThreadSanitizer is told as if all fences were one lock.
 inline void __threadfence() {

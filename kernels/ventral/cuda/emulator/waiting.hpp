@@ -31,11 +31,11 @@ VENTRAL_EMULATOR_UNSEEN inline int Block::barrier(Site site, int predicate) {
 }
 
 /// Waits until all blocks of the grid have come, and the whole of this one.
-inline void Block::meet_grid(Site site) {
+inline void Block::meet_grid(unsigned* arrivals, Site site) {
   if (!grid_) fail("grid barrier in a kernel that was not launched by launch_together", site);
   barrier(site, 0);
   if (running_ == 0)
-    if (const std::string problem = grid_->meet(site); !problem.empty()) fail(problem, site);
+    if (const std::string problem = grid_->meet(arrivals, site); !problem.empty()) fail(problem, site);
   barrier(site, 0);
 }
 
