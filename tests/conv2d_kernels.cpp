@@ -154,6 +154,40 @@ TEST_CASE("convolution kernels: tf32 and three of it, in every tile, agree with 
   }
 }
 
+namespace {
+
+/// Whether Hopper's kernel takes forward or, `transposed`, the gradient by the input.
+template <class T>
+bool taken_by_hopper(const Setting& s, bool transposed) {
+  const Experiment<T> e(s);
+  const gpu::detail::ConvSizes sizes(e.plan, e.groups, e.x.shape(), e.y.shape());
+  const auto fits = [&](const WindowAxis& axis) {
+    const auto a = gpu::detail::conv_axis<int>(axis, transposed);
+    for (int f = 0; f < a.phases; ++f)
+      if (!gpu::detail::WindowRun(a.phase(f)).fits(a.read)) return false;
+    return true;
+  };
+  return e.groups == 1 && fits(sizes.plan.h) && fits(sizes.plan.w);
+}
+
+}  // namespace
+
+TEST_CASE_TEMPLATE("convolution kernels: by Hopper's copy engine and tensor cores, in each mode", T, bfloat16, half, float) {
+  const Cuda::UseMath use(Math::tf32);
+  const double limit = sizeof(T) == 4 ? 2e-3 : tolerance<T>;
+  const gpu::ConvTuning hopper{.kernel = ConvKernel::hopper};
+  int taken = 0, tried = 0, number = 0;
+  for (const Setting& s : settings()) {
+    if (++number % 3 && !std::is_same_v<T, bfloat16>) continue;  // the types differ in the slab's depth
+    INFO("x " << to_string(s.shape) << ", outputs " << s.options.out << ", kernel " << s.options.kernel.h << "x" << s.options.kernel.w);
+    check_outcome<T>(Experiment<T>(s), hopper, limit);
+    taken += taken_by_hopper<T>(s, false) + taken_by_hopper<T>(s, true), ++tried;
+  }
+  CHECK(taken > tried);
+  check_outcome<T>(Experiment<T>({{.in = 70, .out = 140, .kernel = 3, .padding = 1}, {5, 70, 8, 7}}), hopper, limit);  // two slabs a tap, more tiles than blocks
+  check_outcome<T>(Experiment<T>({{.in = 64, .out = 128, .kernel = 3, .stride = 2, .padding = 1}, {2, 64, 16, 16}}), hopper, limit);
+}
+
 TEST_CASE("convolution kernels: the gradient by the input multiplies by no tap in vain") {
   for (Index stride = 1; stride <= 5; ++stride)
     for (Index dilation = 1; dilation <= 4; ++dilation)

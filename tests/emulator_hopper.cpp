@@ -130,6 +130,36 @@ TEST_CASE("emulator shows: misused copies of boxes") {
   CHECK(contains(refused(0, 3, 32, 32, 1), "tensor map: 384 bytes at byte 0 of an array of 256 bytes"));
 }
 
+TEST_CASE("emulator shows: misused copies of pixels") {
+  using Places = gpu::WindowPlaces;
+  const auto x = Tensor<float, Cuda>::uninitialized({2, 5, 6, 32});
+  const gpu::TensorMap map = gpu::pixel_map(x.data(), 2, 5, 6, 32, 32, Places{-1, 2, 3}, Places{0, 1, 4}, 8);
+  const auto run = [&](const gpu::TensorMap& of, int line, int position, int right, int pixels) {
+    launch({}, {.kernel = "pixels_kernel", .blocks = 1, .threads = 1, .shared = 2048 + 1024}, planted::pixels_kernel, of, line, position, right, pixels);
+  };
+  const auto message = [&](auto... arguments) { return message_of<CudaError>([&] { run(arguments...); }); };
+  CHECK_NOTHROW(run(map, -1, 0, 0, 8));
+  CHECK_NOTHROW(run(map, 3, 3, 255, 8));
+  for (const int line : {-2, 4}) CHECK_CONTAINS(message(map, line, 0, 0, 8), "copy of pixels from where no window stands");
+  for (const int position : {-1, 4}) CHECK_CONTAINS(message(map, 1, position, 0, 8), "copy of pixels from where no window stands");
+  CHECK_CONTAINS(message(map, -1, 0, 256, 8), "copy of pixels more than 255 from where their windows stand");
+  CHECK_CONTAINS(message(map, -1, 0, 0, 7), "0 of 1 arrivals and -128 bytes are missing");
+  CHECK_CONTAINS(message(gpu::tensor_map(x.data(), 60, 32, 32, 8), 0, 0, 0, 8), "copy of pixels by the map of a matrix");
+  const auto refused = [&](const float* data, Index channels, Index pitch, const Places& down, const Places& across, int pixels) {
+    return message_of<CudaError>([&] { gpu::pixel_map(data, 2, 5, 6, channels, pitch, down, across, pixels); });
+  };
+  const Places all{0, 1, 5};
+  CHECK_CONTAINS(refused(x.data() + 1, 31, 32, all, all, 8), "pixels that do not begin at multiples of 16 bytes");
+  CHECK_CONTAINS(refused(x.data(), 31, 31, all, all, 8), "pixels that do not begin at multiples of 16 bytes");
+  CHECK_CONTAINS(refused(x.data(), 0, 32, all, all, 8), "an extent that is not 1 to 2^32");
+  CHECK_CONTAINS(refused(x.data(), 32, 32, {-129, 1, 5}, all, 8), "windows that begin or end more than 127 pixels from the edge");
+  CHECK_CONTAINS(refused(x.data(), 32, 32, all, {0, 1, 200}, 8), "windows that begin or end more than 127 pixels from the edge");
+  CHECK_CONTAINS(refused(x.data(), 32, 32, {0, 1, 0}, all, 8), "no window");
+  CHECK_CONTAINS(refused(x.data(), 32, 32, {0, 9, 1}, all, 8), "steps that are not 1 to 8");
+  CHECK_CONTAINS(refused(x.data(), 32, 32, all, all, 1025), "a box that is not 1 to 1024 pixels of 128 bytes");
+  CHECK_CONTAINS(refused(x.data() + 32, 32, 32, all, all, 8), "tensor map: ");
+}
+
 TEST_CASE("emulator shows: misused products of warpgroups") {
   check_message<Bug::no_warpgroup_fence>("wgmma on registers that no wgmma.fence has handed over since the last wait");
   check_message<Bug::exit_without_wait>("wgmma without a wait for it: the thread has returned");

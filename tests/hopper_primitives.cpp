@@ -56,6 +56,27 @@ VENTRAL_KERNEL void copy_box_kernel(const VENTRAL_GRID_CONSTANT TensorMap map, i
   }
 }
 
+/// The same of pixels.
+VENTRAL_KERNEL void copy_pixels_kernel(const VENTRAL_GRID_CONSTANT TensorMap map, int channel, int column, int row, int image, int right, int down, int pixels,
+                                       unsigned char* out) {
+  if constexpr (has_hopper) {
+    VENTRAL_SHARED(Mbarrier, full, 1);
+    VENTRAL_DYNAMIC_SHARED(unsigned char, shared);
+    unsigned char* const box = at_multiple_of_1024(shared);
+    if (thread_in_block() == 0) {
+      mbarrier_init(full, 1);
+      async_fence();
+    }
+    __syncthreads();
+    if (thread_in_block() == 0) {
+      mbarrier_expect(full, 128 * static_cast<unsigned>(pixels));
+      copy_pixels(box, map, channel, column, row, image, right, down, full);
+    }
+    mbarrier_wait(full, 0);
+    for (int i = thread_in_block(); i < 128 * pixels; i += 32) out[i] = box[i];
+  }
+}
+
 /// Where number k of row, or column, i of an operand lies: in 128 bytes along k, or along i, pieces of 16 bytes swizzled by the line they are in.
 template <class T, bool extent>
 VENTRAL_DEVICE int operand_byte(int i, int k) {
@@ -101,6 +122,15 @@ using namespace ventral;
 
 namespace {
 
+/// Number c of row r of a box.
+template <class T>
+T in_box(const Tensor<unsigned char>& box, int r, int c) {
+  const int byte = c * static_cast<int>(sizeof(T));
+  T found;
+  std::memcpy(&found, box.data() + 128 * r + 16 * ((byte / 16) ^ (r % 8)) + byte % 16, sizeof(T));
+  return found;
+}
+
 template <class T>
 void check_box(Index rows, Index columns, Index stride, int row, int column, int box_rows) {
   CAPTURE(row);
@@ -116,11 +146,38 @@ void check_box(Index rows, Index columns, Index stride, int row, int column, int
   for (int r = 0; r < box_rows; ++r)
     for (int c = 0; c < static_cast<int>(128 / sizeof(T)); ++c) {
       const Index i = row + r, j = column + c;
-      const int byte = c * static_cast<int>(sizeof(T));
-      T found;
-      std::memcpy(&found, box.data() + 128 * r + 16 * ((byte / 16) ^ (r % 8)) + byte % 16, sizeof(T));
+      const T found = in_box<T>(box, r, c);
       const bool inside = i >= 0 && i < rows && j >= 0 && j < columns;
       wrong += static_cast<float>(found) != (inside ? static_cast<float>(x[i * stride + j]) : 0.0f);
+    }
+  CHECK(wrong == 0);
+}
+
+struct Pixels {
+  Index images, h, w, channels, pitch;
+  gpu::WindowPlaces down, across;
+  int channel, first, right, below, count;  ///< first: window to begin with
+};
+
+template <class T>
+void check_pixels(const Pixels& p) {
+  Tensor<T> x({p.images, p.h, p.w, p.pitch});
+  for (Index i = 0; i < x.size(); ++i) x[i] = T(static_cast<float>(i % 251 + 1));
+  const auto device_x = x.template to<Cuda>();
+  Tensor<unsigned char, Cuda> bytes({128 * p.count});
+  const auto column = [&](int window) { return p.across.first + window % p.across.count * p.across.step; };
+  const auto row = [&](int window) { return p.down.first + window / p.across.count % p.down.count * p.down.step; };
+  const auto image = [&](int window) { return window / p.across.count / p.down.count; };
+  gpu::launch(Cuda::stream(), {.kernel = "copy_pixels_kernel", .blocks = 1, .threads = 32, .shared = 1024 + 128 * static_cast<std::size_t>(p.count)}, gpu::copy_pixels_kernel,
+              gpu::pixel_map(device_x.data(), p.images, p.h, p.w, p.channels, p.pitch, p.down, p.across, p.count), p.channel, column(p.first), row(p.first), image(p.first),
+              p.right, p.below, p.count, bytes.data());
+  const auto box = bytes.to<Cpu>();
+  int wrong = 0;
+  for (int r = 0; r < p.count; ++r)
+    for (int c = 0; c < static_cast<int>(128 / sizeof(T)); ++c) {
+      const Index n = image(p.first + r), i = row(p.first + r) + p.below, j = column(p.first + r) + p.right, channel = p.channel + c;
+      const bool inside = n < p.images && 0 <= i && i < p.h && 0 <= j && j < p.w && channel < p.channels;
+      wrong += static_cast<float>(in_box<T>(box, r, c)) != (inside ? static_cast<float>(x.at(n, i, j, channel)) : 0.0f);
     }
   CHECK(wrong == 0);
 }
@@ -172,6 +229,18 @@ TEST_CASE_TEMPLATE("primitives of Hopper: boxes of a matrix, swizzled, zeros out
   for (const int row : {-3, 0, 20, 40})
     for (const int column : {-7, 0, 1, run - 1, 5 * run}) check_box<T>(21, run + 3, 2 * run, row, column, 9);
   check_box<T>(1, 1, 8, 0, 0, 1);
+}
+
+TEST_CASE_TEMPLATE("primitives of Hopper: pixels under windows, zeros outside", T, bfloat16, half, float) {
+  if (!gpu::runs_on_hopper(gpu::copy_pixels_kernel)) return;
+  constexpr int run = 128 / sizeof(T);
+  check_pixels<T>({1, 4, 5, run, run, {0, 1, 4}, {0, 1, 5}, 0, 0, 0, 0, 20});
+  for (const int tap : {0, 1, 2}) {
+    check_pixels<T>({3, 5, 7, run + 8, run + 16, {-1, 1, 5}, {-1, 1, 7}, 0, 0, tap, 2 - tap, 105});      // 3x3, padding 1
+    check_pixels<T>({2, 7, 9, 2 * run, 2 * run, {-2, 2, 4}, {-1, 3, 3}, run, 5, 2 * tap, tap, 64});      // strides, from the middle on, past the last image
+  }
+  check_pixels<T>({2, 3, 2, 1, 8, {-4, 1, 9}, {-3, 1, 7}, 0, 3, 0, 1, 256});                             // windows in the padding alone
+  check_pixels<T>({2, 4, 6, 5, 8, {0, 2, 2}, {0, 4, 1}, 0, 1, 1, 0, 3});                                 // pixels that no window sees
 }
 
 TEST_CASE("primitives of Hopper: floats become tf32 on their way") {

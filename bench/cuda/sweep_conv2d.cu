@@ -18,7 +18,7 @@ using gpu::ConvKernel, gpu::ConvTile, gpu::ConvTuning;
 using ventral::Math;
 
 std::string text(const ConvTuning& t) {
-  constexpr const char *kernels[] = {"automatic", "direct", "implicit_gemm", "winograd"}, *tiles[] = {"automatic", "low_16x256", "square_64x64", "square_128x128"};
+  constexpr const char *kernels[] = {"automatic", "direct", "implicit_gemm", "hopper", "winograd"}, *tiles[] = {"automatic", "low_16x256", "square_64x64", "square_128x128"};
   const ConvTuning usual;
   std::string all = ventral::concat("{.kernel = ConvKernel::", kernels[static_cast<int>(t.kernel)]);
   if (t.tile != usual.tile) all += ventral::concat(", .tile = ConvTile::", tiles[static_cast<int>(t.tile)]);
@@ -44,6 +44,7 @@ std::vector<ConvTuning> candidates(const Place& p, Part part, bool exact) {
   const Index rows = (part == Part::data ? p.in : p.out) / p.groups;
   if (rows <= 16) all.push_back({.kernel = ConvKernel::direct});
   for (const ConvTile tile : tiles) all.push_back({.kernel = ConvKernel::implicit_gemm, .tile = tile});
+  if (!exact && p.groups == 1) all.push_back({.kernel = ConvKernel::hopper});  // on other GPUs the same as implicit_gemm
   if (exact && p.kernel == 3 && p.stride == 1 && p.groups == 1) all.push_back({.kernel = ConvKernel::winograd});
   return all;
 }

@@ -31,6 +31,18 @@ enum class HopperBug {
   wrong_swizzle,       ///< of that write
 };
 
+/// Copies pixels from a window at (line, position) of the first image, each `right` of it.
+VENTRAL_KERNEL void pixels_kernel(const TensorMap map, int line, int position, int right, int pixels) {
+  VENTRAL_SHARED(Mbarrier, full, 1);
+  VENTRAL_DYNAMIC_SHARED(unsigned char, shared);
+  mbarrier_init(full, 1);
+  async_fence();
+  __syncthreads();
+  mbarrier_expect(full, 128 * static_cast<unsigned>(pixels));
+  copy_pixels(shared + (1024 - reinterpret_cast<std::uintptr_t>(shared) % 1024) % 1024, map, 0, position, line, 0, right, 0, full);
+  mbarrier_wait(full, 0);
+}
+
 /// d [64,256] = a [64,128] b [256,128]^T of bfloat16, in two slabs of k that take turns in one place: warp 4 copies, a warpgroup multiplies. a's second slab gets
 /// its number (1, 16) doubled by an ordinary write.
 template <HopperBug bug>

@@ -5,6 +5,7 @@
 #include "ventral/cuda/channel_sums.cuh"
 #include "ventral/cuda/conv2d_gather.cuh"
 #include "ventral/cuda/conv2d_gather_gemm.cuh"
+#include "ventral/cuda/conv2d_hopper.cuh"
 #include "ventral/cuda/conv2d_weight.cuh"
 #include "ventral/cuda/conv2d_winograd.cuh"
 #include "ventral/cuda/elementwise.cuh"
@@ -107,6 +108,9 @@ void conv_gather(Stream stream, const ConvTuning& tuning, const ConvSizes& s, bo
     else run(8, conv2d_gather_direct_kernel<T, I, 8>);
     return;
   }
+  if constexpr ((std::is_same_v<T, float> || sizeof(T) == 2) && std::is_same_v<I, int>)
+    if (tuning.kernel == ConvKernel::hopper && (sizeof(T) == 2 || stream.math == Math::tf32))
+      if (conv_gather_on_hopper(stream, {.kernel = "", .blocks = 1, .shape = x.shape, .other = y.shape}, p)) return;
   const ConvTile tile = conv_tile(tuning, rows, p.blocks(128, 128));
   with_conv_tile<T, I, Innermost::extent>(tile, conv_tensor_cores<T>(tuning), stream.math, [&]<class Tile>(std::type_identity<Tile>) {
     const Launch l{.kernel = "conv2d_gather_gemm_kernel", .blocks = 1, .threads = Tile::threads, .shape = x.shape, .other = y.shape};

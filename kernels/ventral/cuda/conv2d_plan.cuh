@@ -17,6 +17,7 @@ enum class ConvKernel {
   automatic,      ///< by the limits of ConvTuning
   direct,         ///< threads along the pixels, weights in shared memory: for few outputs a group, as in a first layer or a depthwise one
   implicit_gemm,  ///< a product of matrices, tile by tile; the matrix of all windows is never written out
+  hopper,         ///< the same by Hopper's copy engine and wgmma, forward and by the input, for 16-bit numbers and tf32: see conv_gather_on_hopper; else as implicit_gemm
   winograd        ///< F(2x2,3x3), forward and by the input, for what it computes: float, 3x3, stride and dilation 1, one group; else as implicit_gemm
 };
 

@@ -39,18 +39,6 @@ void launch_gemm(Stream stream, const char* name, const GemmTask<T>& all, Index 
   });
 }
 
-/// Blocks that a GPU runs side by side when each takes a multiprocessor.
-inline Index multiprocessors() {
-#if defined(VENTRAL_CUDA_EMULATED)
-  return 3;
-#else
-  int device = 0, count = 0;
-  check(cudaGetDevice(&device), "cudaGetDevice");
-  check(cudaDeviceGetAttribute(&count, cudaDevAttrMultiProcessorCount, device), "cudaDeviceGetAttribute");
-  return count;
-#endif
-}
-
 /// The product by gemm_hopper_kernel. False, and nothing done, when the code that runs is not for Hopper.
 template <class T, bool a_extent, bool b_extent>
 bool run_hopper(Stream stream, const GemmProblem<T>& p, Index parts) {
@@ -66,7 +54,7 @@ bool run_hopper(Stream stream, const GemmProblem<T>& p, Index parts) {
     const Index works = tiles * task.parts;
     launch(stream, {.kernel = "gemm_hopper_kernel", .blocks = std::min(works, multiprocessors()), .threads = hopper_threads, .shared = hopper_shared_bytes<Tile>,
                     .shape = {p.m, p.n, p.k}},
-           kernel, a, b, task, static_cast<unsigned>(works));
+           kernel, HopperGemm<T, a_extent, b_extent>{a, b, task, static_cast<unsigned>(works)});
   });
   return true;
 }

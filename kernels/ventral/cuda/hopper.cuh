@@ -109,28 +109,31 @@ VENTRAL_DEVICE void async_fence() {
 #else
 /// Of a TensorMap as a kernel's parameter: the copy engine reads it where it is.
 #define VENTRAL_GRID_CONSTANT __grid_constant__
-/// A matrix in global memory and the box of it that is copied at once, made by tensor_map.
+/// A matrix or images in global memory and the box of it that is copied at once, made by tensor_map or pixel_map.
 struct TensorMap {
   CUtensorMap encoded;
 };
 
 namespace detail {
 
-/// The driver's function that writes tensor maps, asked of the runtime so that programs need not link the driver.
-inline PFN_cuTensorMapEncodeTiled_v12000 tensor_map_encoder() {
-  static const auto encoder = [] {
-    void* function = nullptr;
-    cudaDriverEntryPointQueryResult found{};
+/// A function of the driver that writes tensor maps, asked of the runtime so that programs need not link the driver.
+template <class Encoder>
+Encoder tensor_map_encoder(const char* name) {
+  void* function = nullptr;
+  cudaDriverEntryPointQueryResult found{};
 #if CUDART_VERSION >= 12050
-    check(cudaGetDriverEntryPointByVersion("cuTensorMapEncodeTiled", &function, 12000, cudaEnableDefault, &found), "cudaGetDriverEntryPointByVersion");
+  check(cudaGetDriverEntryPointByVersion(name, &function, 12000, cudaEnableDefault, &found), "cudaGetDriverEntryPointByVersion");
 #else
-    check(cudaGetDriverEntryPoint("cuTensorMapEncodeTiled", &function, cudaEnableDefault, &found), "cudaGetDriverEntryPoint");
+  check(cudaGetDriverEntryPoint(name, &function, cudaEnableDefault, &found), "cudaGetDriverEntryPoint");
 #endif
-    require<CudaError>(found == cudaDriverEntryPointSuccess && function, "the driver has no cuTensorMapEncodeTiled: CUDA 12.0 is needed");
-    return reinterpret_cast<PFN_cuTensorMapEncodeTiled_v12000>(function);
-  }();
-  return encoder;
+  require<CudaError>(found == cudaDriverEntryPointSuccess && function, "the driver has no ", name, ": CUDA 12.0 is needed");
+  return reinterpret_cast<Encoder>(function);
 }
+
+template <class T>
+inline constexpr auto tensor_map_type = std::is_same_v<T, float>  ? CU_TENSOR_MAP_DATA_TYPE_TFLOAT32
+                                        : std::is_same_v<T, half> ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16
+                                                                  : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
 
 }  // namespace detail
 #endif
@@ -151,12 +154,12 @@ TensorMap tensor_map(const T* data, Index rows, Index columns, Index stride, int
 #if defined(VENTRAL_CUDA_EMULATED)
   return emulator::tensor_map(data, sizeof(T), std::is_same_v<T, float>, rows, columns, stride, box_rows, box_columns);
 #else
-  constexpr auto type = std::is_same_v<T, float> ? CU_TENSOR_MAP_DATA_TYPE_TFLOAT32 : std::is_same_v<T, half> ? CU_TENSOR_MAP_DATA_TYPE_FLOAT16 : CU_TENSOR_MAP_DATA_TYPE_BFLOAT16;
+  static const auto encode = detail::tensor_map_encoder<PFN_cuTensorMapEncodeTiled_v12000>("cuTensorMapEncodeTiled");
   TensorMap map;
   const cuuint64_t extents[] = {static_cast<cuuint64_t>(columns), static_cast<cuuint64_t>(rows)}, pitch[] = {static_cast<cuuint64_t>(stride) * sizeof(T)};
   const cuuint32_t box[] = {static_cast<cuuint32_t>(box_columns), static_cast<cuuint32_t>(box_rows)}, steps[] = {1, 1};
-  const CUresult status = detail::tensor_map_encoder()(&map.encoded, type, 2, const_cast<T*>(data), extents, pitch, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
-                                                       CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  const CUresult status = encode(&map.encoded, detail::tensor_map_type<T>, 2, const_cast<T*>(data), extents, pitch, box, steps, CU_TENSOR_MAP_INTERLEAVE_NONE,
+                                 CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
   require<CudaError>(status == CUDA_SUCCESS, "cuTensorMapEncodeTiled refuses a matrix of ", rows, " x ", columns, ", stride ", stride, ", of ", sizeof(T),
                      "-byte numbers: error ", static_cast<int>(status));
   return map;
@@ -167,10 +170,64 @@ TensorMap tensor_map(const T* data, Index rows, Index columns, Index stride, int
 /// bytes of the box count, those outside too. Piece p of 16 bytes of row r comes to 128 r + 16 (p xor r % 8). One thread says it for all.
 VENTRAL_DEVICE void copy_box(void* shared, const TensorMap& map, int column, int row, Mbarrier* barrier, VENTRAL_SITE) {
 #if defined(VENTRAL_CUDA_EMULATED)
-  emulator::Block::current->copy_box(shared, map, column, row, barrier, {file, line});
+  emulator::Block::current->copy_box(shared, map, {column, row, 0, 0}, {0, 0}, barrier, {file, line});
 #elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
   asm volatile("cp.async.bulk.tensor.2d.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3}], [%4];" ::"r"(detail::shared_address(shared)),
                "l"(&map.encoded), "r"(column), "r"(row), "r"(detail::shared_address(barrier))
+               : "memory");
+#endif
+}
+
+/// Where windows stand along an axis of an image: first, first + step, ... `count` of them.
+struct WindowPlaces {
+  int first, step, count;
+  /// The place after the last, counted from the end of the image.
+  constexpr int end(Index extent) const { return static_cast<int>(first + (count - 1) * step + 1 - extent); }
+};
+
+/// Whether pixel_map can describe windows that stand so.
+inline bool pixel_map_fits(Index extent, const WindowPlaces& p) {
+  const auto fits = [](int corner) { return corner >= -128 && corner <= 127; };
+  return p.count > 0 && p.step >= 1 && p.step <= 8 && fits(p.first) && extent <= 0x7FFFFFFF && fits(p.end(extent));
+}
+
+/// Describes images [N,H,W,pitch], of whose numbers `channels` are read, to be copied in boxes of so many pixels (1 to 256) of 128 bytes: those of as many windows
+/// (im2col). `pitch` is a multiple of 16 bytes. Floats as in tensor_map. Throws CudaError when it does not fit.
+template <class T>
+TensorMap pixel_map(const T* data, Index images, Index h, Index w, Index channels, Index pitch, const WindowPlaces& down, const WindowPlaces& across, int pixels) {
+  static_assert(is_one_of<T, bfloat16, half, float>);
+  constexpr int box_channels = 128 / static_cast<int>(sizeof(T));
+#if defined(VENTRAL_CUDA_EMULATED)
+  return emulator::pixel_map(data, sizeof(T), std::is_same_v<T, float>, {channels, w, h, images}, pitch, {across.first, down.first}, {across.end(w), down.end(h)},
+                             {across.step, down.step}, box_channels, pixels);
+#else
+  static const auto encode = detail::tensor_map_encoder<PFN_cuTensorMapEncodeIm2col_v12000>("cuTensorMapEncodeIm2col");
+  TensorMap map;
+  const auto number = [](Index n) { return static_cast<cuuint64_t>(n); };
+  const cuuint64_t extents[] = {number(channels), number(w), number(h), number(images)}, bytes = number(pitch) * sizeof(T);
+  const cuuint64_t pitches[] = {bytes, bytes * number(w), bytes * number(w * h)};
+  const int first[] = {across.first, down.first}, last[] = {across.end(w), down.end(h)};  // as CUTLASS has them: columns first
+  const cuuint32_t steps[] = {1, static_cast<cuuint32_t>(across.step), static_cast<cuuint32_t>(down.step), 1};
+  const CUresult status =
+      encode(&map.encoded, detail::tensor_map_type<T>, 4, const_cast<T*>(data), extents, pitches, first, last, box_channels, static_cast<cuuint32_t>(pixels), steps,
+             CU_TENSOR_MAP_INTERLEAVE_NONE, CU_TENSOR_MAP_SWIZZLE_128B, CU_TENSOR_MAP_L2_PROMOTION_L2_256B, CU_TENSOR_MAP_FLOAT_OOB_FILL_NONE);
+  require<CudaError>(status == CUDA_SUCCESS, "cuTensorMapEncodeIm2col refuses images of ", h, " x ", w, " pixels of ", channels, " numbers of ", sizeof(T), " bytes: error ",
+                     static_cast<int>(status));
+  return map;
+#endif
+}
+
+/// Begins to copy a row of 128 bytes, from `channel` on, for each of the map's pixels: that which lies `right` and `down` (0 to 255) of where a window stands.
+/// Windows go on from (column, row) of an image, which is one of them, along rows, columns and images. Zeros outside of the images; rows come as copy_box
+/// leaves them. One thread says it for all. Source: PTX ISA, im2col mode.
+VENTRAL_DEVICE void copy_pixels(void* shared, const TensorMap& map, int channel, int column, int row, int image, int right, int down, Mbarrier* barrier, VENTRAL_SITE) {
+#if defined(VENTRAL_CUDA_EMULATED)
+  emulator::Block::current->copy_pixels(shared, map, {channel, column, row, image}, right, down, barrier, {file, line});
+#elif defined(__CUDA_ARCH_FEAT_SM90_ALL)
+  asm volatile("cp.async.bulk.tensor.4d.shared::cluster.global.im2col.mbarrier::complete_tx::bytes [%0], [%1, {%2, %3, %4, %5}], [%6], {%7, %8};" ::"r"(
+                   detail::shared_address(shared)),
+               "l"(&map.encoded), "r"(channel), "r"(column), "r"(row), "r"(image), "r"(detail::shared_address(barrier)), "h"(static_cast<unsigned short>(right)),
+               "h"(static_cast<unsigned short>(down))
                : "memory");
 #endif
 }

@@ -83,7 +83,8 @@ class Block {
   void arrive(const void* place, unsigned bytes, Site site);
   void await(const void* place, unsigned parity, Site site);
   void fence_async();
-  void copy_box(void* to, const TensorMap& map, int x, int y, void* place, Site site);
+  void copy_box(void* to, const TensorMap& map, const int (&at)[4], const int (&offset)[2], void* place, Site site);
+  void copy_pixels(void* to, const TensorMap& map, const int (&at)[4], int right, int down, void* place, Site site);
   ProductQueue& products();
   void meet_warpgroup(Site site);
   /// Whether work that may end now or later ends now.
