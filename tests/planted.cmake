@@ -29,6 +29,7 @@ ventral_planted_bug(barrier_after_load 1 "result: wrong" 1 "result: wrong" 66 "d
 ventral_planted_bug(atomic 0 "result: right" 0 "result: right" 66 "data race .*planted_kernels.hpp:68")
 ventral_planted_bug(atomic_between_blocks 0 "result: right" 0 "result: right" 66 "data race .*planted_kernels.hpp:80")
 ventral_planted_bug(fence 0 "result: right" 0 "result: right" 66 "data race .*last_block_kernel")
+ventral_planted_bug(warp_order 0 "result: right" 0 "result: right" 66 "data race .*reverse_warp_kernel")
 ventral_planted_bug(grid - - - - 66 "data race .*grid_kernel")
 ventral_planted_bug(async_wait 1 "result: wrong" 1 "result: wrong" 66 "data race")
 ventral_planted_bug(divergent_barrier 1 "divergent barrier: thread .[0-9]+,0,0. waits at" 1 "divergent barrier: thread .[0-9]+,0,0. waits at" 1 "divergent barrier: thread .[0-9]+,0,0. waits at")

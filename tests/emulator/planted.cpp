@@ -72,6 +72,12 @@ const std::map<std::string, std::function<bool()>>& cases() {
          launch({}, {.kernel = "last_block_kernel", .blocks = 8, .threads = 64}, last_block_kernel<bug>, parts.data(), done.data(), sum.data());
          return sum.to<Cpu>()[0] == 36;
        }},
+      {"warp_order",
+       [] {
+         Data d;
+         launch({}, one_block("reverse_warp_kernel"), reverse_warp_kernel<bug>, d.x.data(), d.y.data());
+         return d.check([](Index i) { return static_cast<double>((i ^ 31) + 1); });
+       }},
       {"grid",
        [] {
          Tensor<std::int32_t, Cuda> parts({128}), sums({128});

@@ -98,6 +98,17 @@ VENTRAL_KERNEL void last_block_kernel(int* parts, unsigned* done, int* sum) {
   for (unsigned i = 0; i < gridDim.x; ++i) sum[0] += parts[i];
 }
 
+/// y = x in reverse order within each warp, through shared memory. The bug: a shuffle, which all lanes come to, too, but which orders no memory accesses.
+template <bool bug>
+VENTRAL_KERNEL void reverse_warp_kernel(const float* x, float* y) {
+  VENTRAL_SHARED(float, tile, 64);
+  const unsigned t = threadIdx.x;
+  tile[t] = x[t];
+  if constexpr (bug) __shfl_sync(~0u, x[t], 0);
+  else __syncwarp();
+  y[t] = tile[t ^ 31];
+}
+
 // ---- the grid
 
 enum class GridBug {

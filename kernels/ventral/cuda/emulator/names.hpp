@@ -35,7 +35,7 @@ T shuffle(unsigned mask, const T& value, unsigned from, const char* file, int li
 }
 
 inline unsigned votes(unsigned mask, bool vote, const char* file, int line) {
-  return Block::current->warp_operation(mask, nullptr, 0, vote, {file, line}).votes;
+  return Block::current->warp_operation(mask, &vote, sizeof vote, vote, {file, line}).votes;
 }
 
 inline void* shared_array(const void* place, std::size_t bytes, const char* name, const char* file, int line) {
